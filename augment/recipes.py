@@ -1,0 +1,184 @@
+"""Recipes: albumentations pipelines from the manifest, checked before any work starts."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# albumentations asks the network for its newest version when it is imported.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations as A
+import numpy as np
+import numpy.typing as npt
+
+from manifests.labels import Labels
+
+Step = Mapping[str, Mapping[str, Any]]
+Applied = list[tuple[str, dict[str, Any]]]
+
+_CONTAINERS = ("OneOf", "SomeOf", "RandomOrder", "Sequential")
+# Their results are no 8-bit images, or they need code or a volume to work on.
+_NOT_FOR_IMAGE_FILES = frozenset(
+    {
+        *("BasicTransform", "DualTransform", "ImageOnlyTransform", "Transform3D", "Lambda"),
+        *("FromFloat", "Normalize", "ToFloat", "ToTensor3D", "ToTensorV2"),
+        *("FrequencyMasking", "TimeMasking", "TimeReverse"),
+    }
+)
+# Arrays in the applied parameters up to this size are kept; noise maps and the like are not.
+_MAX_LOGGED_VALUES = 64
+
+
+@dataclass(frozen=True)
+class RecipeProblem:
+    """Something wrong with a recipe: where below `augment.recipes`, and what was expected."""
+
+    field: tuple[str | int, ...]
+    message: str
+
+
+@dataclass(frozen=True)
+class Varied:
+    """Attributes:
+    image: H x W x 3, uint8, RGB.
+    applied: (transform, its drawn parameters) in the order they were applied, plain values.
+    """
+
+    image: npt.NDArray[np.uint8]
+    labels: Labels
+    applied: Applied
+
+
+class Recipe:
+    """One named pipeline. Not for several threads at once: drawing moves its generators."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        """Raises ValueError for what `check_recipes` would list."""
+        self._pipeline = A.Compose(
+            [_build(name, arguments) for step in steps for name, arguments in step.items()],
+            save_applied_params=True,
+        )
+
+    def vary(self, image: npt.NDArray[np.uint8], labels: Labels, seed: int) -> Varied:
+        """One variant; the same image and seed give the same variant.
+
+        Args:
+            image: H x W x 3, uint8, RGB.
+
+        Raises:
+            ValueError: if a transform cannot be applied to this image (a crop larger than it).
+        """
+        self._pipeline.set_random_seed(seed)
+        try:
+            result = self._pipeline(image=image)
+        except Exception as error:  # each transform fails in its own way
+            raise ValueError(f"transform failed: {type(error).__name__}: {error}") from error
+        applied = [(name, _plain(params)) for name, params in result["applied_transforms"]]
+        return Varied(result["image"], labels, applied)
+
+
+def check_recipes(recipes: Mapping[str, Sequence[Step]]) -> list[RecipeProblem]:
+    """Every problem of every recipe: unknown transforms, unknown or unusable arguments."""
+    return [
+        problem
+        for name, steps in recipes.items()
+        for index, step in enumerate(steps)
+        for problem in _check_step(step, (name, index))
+    ]
+
+
+def _check_step(step: Step, field: tuple[str | int, ...]) -> Iterator[RecipeProblem]:
+    for name, arguments in step.items():
+        inner = arguments.get("transforms")
+        problems: list[RecipeProblem] = []
+        if name in _CONTAINERS and not isinstance(inner, list):
+            problems = [RecipeProblem((*field, name), "expected transforms, a list")]
+        elif name in _CONTAINERS:
+            for index, one in enumerate(inner):
+                place = (*field, name, "transforms", index)
+                if _is_step(one):
+                    problems += _check_step(one, place)
+                else:
+                    message = f"expected {{Transform: {{argument: value}}}}, got {one!r}"
+                    problems.append(RecipeProblem(place, message))
+        yield from problems
+        if not problems:
+            try:
+                _build(name, arguments)
+            except ValueError as error:
+                yield RecipeProblem((*field, name), str(error))
+
+
+def _is_step(value: Any) -> bool:
+    return (
+        isinstance(value, dict) and len(value) == 1 and isinstance(next(iter(value.values())), dict)
+    )
+
+
+def _build(name: str, arguments: Mapping[str, Any]) -> Any:
+    kind = getattr(A, name, None)
+    if name in _CONTAINERS:
+        inner = [_build(*next(iter(step.items()))) for step in arguments["transforms"]]
+        arguments = {**arguments, "transforms": inner}
+    elif not _is_transform(kind) or name in _NOT_FOR_IMAGE_FILES or name.endswith("3D"):
+        raise ValueError(
+            f"{name} is no transform of albumentations {A.__version__} that takes and gives "
+            "8-bit images; see its documentation for the names"
+        )
+    known = inspect.signature(kind).parameters
+    for argument in arguments:
+        if argument not in known:
+            raise ValueError(f"{name} has no argument {argument}; it has {', '.join(known)}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            transform = kind(**arguments)
+    except (ValueError, TypeError, UserWarning) as error:
+        raise ValueError(f"{name}: {_first_reason(error)}") from None
+    needs = getattr(transform, "targets_as_params", None)
+    if needs:
+        raise ValueError(
+            f"{name} needs {', '.join(needs)} beside the image; it cannot be used here"
+        )
+    return transform
+
+
+def _is_transform(kind: Any) -> bool:
+    return inspect.isclass(kind) and issubclass(kind, A.BasicTransform)
+
+
+def _first_reason(error: BaseException) -> str:
+    """The first thing pydantic found wrong, in one line; other errors as they are."""
+    errors = getattr(error.__cause__ or error.__context__, "errors", None)
+    if errors is None:
+        return str(error).splitlines()[0]
+    first = errors()[0]
+    place = ".".join(str(part) for part in first["loc"][:1])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
+
+
+def _plain(value: Any) -> Any:
+    """Parameters as JSON has them; of large arrays only their shape."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items() if key != "shape"}
+    if isinstance(value, np.ndarray):
+        if value.size > _MAX_LOGGED_VALUES:
+            return {"array": list(value.shape)}
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        if len(value) > _MAX_LOGGED_VALUES:
+            return {"list": len(value)}
+        return [_plain(one) for one in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return round(value, 6) if np.isfinite(value) else str(value)
+    if value is None or isinstance(value, (str, int, bool)):
+        return value
+    return str(value)

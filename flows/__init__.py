@@ -1,0 +1,1 @@
+"""Where manifests, nst_core and augment meet: Prefect flows, the command line, the demo."""

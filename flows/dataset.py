@@ -1,0 +1,232 @@
+"""The main flow: from a manifest to a finished, augmented dataset."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from itertools import count, islice
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.states import Cancelled, Failed, State
+from prefect.task_runners import ThreadPoolTaskRunner
+from prefect.utilities.annotations import quote
+
+from flows.job import Job, prepare, read_for_run
+from flows.progress import (
+    ChunkDone,
+    Control,
+    Hashing,
+    Started,
+    Stopped,
+    current_control,
+)
+from flows.version import VERSION
+from flows.work import work_chunk
+from manifests.chunks import Chunk
+from manifests.comparison import FilesOnDisk, Todo, first_images
+from manifests.export import Exported, export_imagefolder
+
+# One chunk optimises while one loads and one writes.
+_WORKERS = 3
+# Prefect's default server shows a flow of many more tasks slowly or not at all.
+_TASKS_PER_FLOW = 1000
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run came to.
+
+    Attributes:
+        made, failed: images of this run.
+        dataset: images of the dataset as it now is.
+        failures: (path of the file at fault, why, images missing), of the whole dataset.
+        left: images of the plan that are still to be made, after a stop or a limit.
+        set_aside: files that the plan no longer wants, moved out of the dataset.
+    """
+
+    out: str
+    made: int
+    failed: int
+    dataset: int
+    failures: tuple[tuple[str, str, int], ...]
+    left: int
+    stopped: bool
+    set_aside: int
+
+
+@flow(
+    name="stylize-dataset",
+    flow_run_name="stylize {manifest_path.stem}",
+    task_runner=ThreadPoolTaskRunner(max_workers=_WORKERS),  # type: ignore[arg-type]
+    persist_result=False,
+)
+def stylize_dataset(
+    manifest_path: Path,
+    out: Path | None = None,
+    limit: int | None = None,
+    retry_failed: bool = False,
+    encoder: str | None = None,
+    weights: Path | None = None,
+) -> Summary:
+    """Make every image of the manifest that is not on record yet, then the dataset's indexes.
+
+    Args:
+        manifest_path: the YAML manifest.
+        out: replaces the manifest's output folder.
+        limit: make at most this many images in this run.
+        retry_failed: try again what failed before.
+        encoder, weights: replace the manifest's.
+
+    Raises:
+        ManifestError: the manifest cannot be used; nothing was done.
+        EncoderUnavailable: the encoder's weights cannot be had; nothing was done.
+    """
+    control = current_control()
+    read = read_for_run(manifest_path, out, encoder, weights)
+    job = prepare(read, _told_as_hashing(control))
+    shutil.rmtree(job.ledger.temporary_folder, ignore_errors=True)
+    todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
+
+    images, pending_sizes = 0, []
+    for chunk in job.chunks():
+        images += chunk.images
+        pending_sizes.append(todo.of_chunk(chunk).images)
+    pending = sum(pending_sizes)
+    to_do = pending if limit is None else min(limit, pending)
+    control.tell(Started(images, to_do))
+
+    tally = _Tally()
+    chunks = _limited((todo.of_chunk(chunk) for chunk in job.chunks()), to_do)
+    tasks = sum(size > 0 for size in pending_sizes)
+    if tasks <= _TASKS_PER_FLOW:
+        _run_chunks(job, chunks, control, tally)
+    else:
+        _run_in_parts(job, chunks, control, tally, parts=-(-tasks // _TASKS_PER_FLOW))
+    if tally.error is not None:
+        raise tally.error
+
+    stopped = control.stop.is_set()
+    exported = Exported()
+    if not stopped:
+        exported = export_imagefolder(job.out, job.plan, job.ledger, _about(job))
+    return Summary(
+        out=str(job.out),
+        made=tally.made,
+        failed=tally.failed,
+        dataset=exported.images,
+        failures=tuple((path, why, n) for (path, why), n in sorted(exported.failures.items())),
+        left=pending - tally.made - tally.failed,
+        stopped=stopped,
+        set_aside=exported.set_aside,
+    )
+
+
+@dataclass
+class _Tally:
+    """Images of this run, counted by the worker threads, and the error that ended it."""
+
+    made: int = 0
+    failed: int = 0
+    error: Exception | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, chunk: ChunkDone) -> None:
+        with self.lock:
+            self.made += chunk.images
+            self.failed += chunk.failed
+
+
+@task(name="chunk", cache_policy=NO_CACHE, persist_result=False)
+def _chunk_task(job: Job, chunk: Chunk, control: Control, tally: _Tally) -> State[Any] | None:
+    try:
+        done = work_chunk(job, chunk, control)
+    except Stopped:
+        return Cancelled(message="stopped by the user")
+    except Exception as error:
+        # A full disk or a broken machine would fail every other chunk too: the run ends here.
+        tally.error = tally.error or error
+        control.stop.set()
+        return Failed(message=f"{type(error).__name__}: {error}")
+    tally.add(done)
+    control.tell(done)
+    return None
+
+
+def _run_chunks(job: Job, chunks: Iterable[Chunk], control: Control, tally: _Tally) -> None:
+    """Submit one task a chunk; a few wait ready, so that no list of a whole job is in memory."""
+    places = threading.Semaphore(2 * _WORKERS)
+    futures: list[PrefectFuture[Any]] = []
+    for chunk in chunks:
+        places.acquire()
+        if control.stop.is_set():
+            break
+        named = _chunk_task.with_options(
+            task_run_name=f"chunk {chunk.number} · {chunk.images} images"
+        )
+        future = named.submit(quote(job), quote(chunk), quote(control), quote(tally))
+        future.add_done_callback(lambda _: places.release())
+        futures.append(future)
+    for future in futures:
+        future.wait()
+
+
+def _run_in_parts(
+    job: Job, chunks: Iterator[Chunk], control: Control, tally: _Tally, parts: int
+) -> None:
+    """One subflow for each _TASKS_PER_FLOW chunks."""
+
+    def run_part(part: int) -> None:
+        _run_chunks(job, islice(chunks, _TASKS_PER_FLOW), control, tally)
+
+    part_flow = flow(
+        run_part,
+        name="stylize-dataset-part",
+        flow_run_name=f"{job.plan.manifest.name} · part {{part}}/{parts}",
+        task_runner=ThreadPoolTaskRunner(max_workers=_WORKERS),  # type: ignore[arg-type]
+        persist_result=False,
+    )
+    for part in range(1, parts + 1):
+        part_flow(part)
+
+
+def _limited(chunks: Iterable[Chunk], limit: int) -> Iterator[Chunk]:
+    """The chunks that have something to do, up to `limit` images."""
+    for chunk in chunks:
+        if limit <= 0:
+            return
+        cut = first_images(chunk, limit)
+        limit -= cut.images
+        if cut.images:
+            yield cut
+
+
+def _told_as_hashing(control: Control) -> Callable[[], None]:
+    files = count(1)
+
+    def on_file() -> None:
+        control.check()
+        control.tell(Hashing(next(files)))
+
+    return on_file
+
+
+def _about(job: Job) -> dict[str, Any]:
+    """What dataset.json says of how the dataset was made."""
+    return {
+        "gramflow_version": VERSION,
+        "manifest": job.plan.manifest.model_dump(mode="json"),
+        "engine": asdict(job.plan.engine) if job.stylizer else None,
+        "device": str(job.stylizer.device) if job.stylizer else None,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "albumentations", "pillow", "numpy")},
+        },
+    }

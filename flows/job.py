@@ -1,0 +1,113 @@
+"""A job: the manifest checked as a whole, its plan, and what its chunks need to be worked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from augment.recipes import check_recipes
+from flows.engine import manifest_preset, nominal_seconds, resolve_engine
+from manifests.chunks import Chunk, chunks
+from manifests.errors import ManifestError, Problem
+from manifests.facts import FactsCache
+from manifests.ledger import Ledger
+from manifests.plan import Engine, Plan
+from manifests.reading import ReadManifest, read_manifest
+from manifests.sources import list_content, list_styles, listed_pairs
+from nst_core import ENCODERS, Stylizer
+
+
+@dataclass(frozen=True)
+class Job:
+    """Attributes:
+    stylizer: None where the manifest has no styles.
+    optimiser_slot: held by the chunk that optimises; the others load, vary and write meanwhile.
+    """
+
+    plan: Plan
+    ledger: Ledger
+    out: Path
+    stylizer: Stylizer | None
+    optimiser_slot: threading.Lock = field(default_factory=threading.Lock)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """All chunks of the plan, whether done or not."""
+        return chunks(self.plan.bases(), nominal_seconds(self.stylizer))
+
+
+def read_for_run(
+    manifest: Path, out: Path | None = None, encoder: str | None = None, weights: Path | None = None
+) -> ReadManifest:
+    """The manifest with what the command line replaces.
+
+    Raises:
+        ManifestError: with every problem found.
+    """
+    read = read_manifest(manifest)
+    whole = read.manifest
+    output, stylize = whole.output, whole.stylize
+    if out is not None:
+        output = output.model_copy(update={"path": str(out.expanduser().absolute())})
+    if encoder is not None:
+        stylize = stylize.model_copy(update={"encoder": encoder, "weights": None})
+    if weights is not None:
+        stylize = stylize.model_copy(update={"weights": str(weights.expanduser().absolute())})
+    return replace(read, manifest=whole.model_copy(update={"output": output, "stylize": stylize}))
+
+
+def output_folder(read: ReadManifest) -> Path:
+    return read.resolve(read.manifest.output.path)
+
+
+def check_manifest(read: ReadManifest) -> list[Problem]:
+    """Every problem that can be found without hashing an image or loading an encoder."""
+    manifest = read.manifest
+    problems = [
+        read.problem(("augment", "recipes", *problem.field), problem.message)
+        for problem in check_recipes(manifest.augment.recipes)
+    ]
+    if manifest.stylize.encoder not in ENCODERS:
+        message = f"expected one of {', '.join(ENCODERS)}, got {manifest.stylize.encoder!r}"
+        problems.append(read.problem(("stylize", "encoder"), message))
+    try:
+        manifest_preset(read)
+    except ValueError as error:
+        name = str(error).partition(":")[0].partition(" ")[0]
+        known = name in manifest.stylize.override
+        place = ("stylize", "override", name) if known else ("stylize", name)
+        problems.append(read.problem(place, str(error)))
+    for listing in (list_content, list_styles, listed_pairs):
+        try:
+            listing(read)
+        except ManifestError as error:
+            problems += error.problems
+    return problems
+
+
+def prepare(read: ReadManifest, on_file: Callable[[], None] = lambda: None) -> Job:
+    """Check the manifest, hash its files and make the plan.
+
+    Args:
+        on_file: called after each hashed file.
+
+    Raises:
+        ManifestError: with every problem found.
+        EncoderUnavailable: when the encoder's weights cannot be had.
+    """
+    problems = check_manifest(read)
+    if problems:
+        raise ManifestError(problems)
+    out = output_folder(read)
+    stylizer: Stylizer | None = None
+    engine = Engine("", "", "", {}, manifest_preset(read).size)
+    if read.manifest.styles:
+        try:
+            engine, stylizer = resolve_engine(read)
+        except ValueError as error:
+            raise ManifestError([read.problem(("stylize",), str(error))]) from None
+    with closing(FactsCache(out / ".gramflow" / "files.sqlite")) as facts:
+        plan = Plan(read, engine, facts, on_file)
+    return Job(plan, Ledger(out), out, stylizer)

@@ -1,0 +1,82 @@
+"""One content image, one style image, one picture: without manifest, plan or ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from flows.engine import choose_device
+from flows.load import STYLE_LONG_SIDE_PX, as_pixels, as_tensor
+from manifests.durable import write_whole
+from manifests.images import UnusableImage, check_big_enough, decode_image, encode_image, fit_within
+from nst_core import Iteration, Stylizer, load_encoder, resolve_preset
+
+_FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
+_QUALITY = 95
+
+
+def stylize_picture(
+    content: Path,
+    style: Path,
+    output: Path,
+    *,
+    encoder: str,
+    weights: Path | None,
+    preset: str,
+    size: int | None,
+    strength: float,
+    preserve_color: bool,
+    console: Console,
+) -> tuple[float, float]:
+    """Stylize one picture and write it; returns the loss at the start and at the end.
+
+    Raises:
+        ValueError: for an unusable image, file ending or number.
+        EncoderUnavailable: when the encoder's weights cannot be had.
+    """
+    if output.suffix.lower() not in _FORMATS:
+        raise ValueError(f"{output}: expected a file ending of {', '.join(_FORMATS)}")
+    resolved = resolve_preset(preset, {} if size is None else {"size": size})
+    content_image = _opened(content, resolved.size)
+    style_image = _opened(style, STYLE_LONG_SIDE_PX)
+    stylizer = Stylizer(load_encoder(encoder, weights), resolved, choose_device())
+    with Progress(
+        TextColumn("optimising"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("", total=resolved.iterations)
+
+        def on_iteration(iteration: Iteration) -> None:
+            progress.update(task, completed=iteration.number)
+
+        result = stylizer(
+            as_tensor(np.asarray(content_image)).unsqueeze(0),
+            [as_tensor(np.asarray(style_image))],
+            strength=[strength],
+            preserve_color=preserve_color,
+            on_iteration=on_iteration,
+        )
+    if result.stop_reason[0] == "not_finite":
+        raise ValueError(f"{content}: the loss is not finite; try a lower learning rate")
+    image = Image.fromarray(as_pixels(result.images[0]))
+    data = encode_image(image, _FORMATS[output.suffix.lower()], _QUALITY)
+    write_whole(output, data, output.absolute().parent)
+    return result.start.of_pair(0)["total"], result.end.of_pair(0)["total"]
+
+
+def _opened(file: Path, long_side_px: int) -> Image.Image:
+    try:
+        image = decode_image(file.read_bytes()).image
+        image = image.resize(fit_within(*image.size, long_side_px), Image.Resampling.LANCZOS)
+        check_big_enough(*image.size)
+    except UnusableImage as error:
+        raise UnusableImage(f"{file}: {error}") from None
+    return image

@@ -1,0 +1,80 @@
+"""What a running job tells whoever started it in this process, and how it is asked to stop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Hashing:
+    """Files hashed so far."""
+
+    files: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """The plan stands: images of the whole dataset, and those that this run is to make."""
+
+    images: int
+    to_do: int
+
+
+@dataclass(frozen=True)
+class Optimised:
+    """Pairs of a batch went through some iterations."""
+
+    pairs: int
+    iteration: int
+    of: int
+
+
+@dataclass(frozen=True)
+class ChunkDone:
+    """A chunk is on record."""
+
+    images: int
+    failed: int
+    pairs: int
+
+
+Event = Hashing | Started | Optimised | ChunkDone
+
+
+class Stopped(Exception):
+    """The user asked to stop; what is on record stays."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """The line between a job and its starter."""
+
+    tell: Callable[[Event], None] = lambda event: None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def check(self) -> None:
+        """Raises Stopped once `stop` is set."""
+        if self.stop.is_set():
+            raise Stopped
+
+
+_CURRENT: ContextVar[Control | None] = ContextVar("gramflow_control", default=None)
+
+
+@contextmanager
+def controlled_by(control: Control) -> Iterator[None]:
+    """Flows started inside the block, in this thread, use `control`."""
+    token = _CURRENT.set(control)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def current_control() -> Control:
+    """The control of the block around, or one that nobody listens to."""
+    return _CURRENT.get() or Control()

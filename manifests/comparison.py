@@ -1,0 +1,121 @@
+"""Plan against ledger: what is new, done, failed, stale or orphaned."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+
+from manifests.chunks import Chunk
+from manifests.ledger import Ids, Ledger
+from manifests.plan import Base, Plan, Variant
+
+
+class FilesOnDisk:
+    """Which files of the dataset are there; each folder is listed once, when first asked about."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._names: dict[str, set[str]] = {}
+
+    def __contains__(self, file: str) -> bool:
+        folder, _, name = file.rpartition("/")
+        return name in self._listed(folder)
+
+    def discard(self, file: str) -> None:
+        """Take one file off the list."""
+        folder, _, name = file.rpartition("/")
+        self._listed(folder).discard(name)
+
+    def left(self) -> Iterator[str]:
+        """Files of all folders of the dataset that are on the list, hidden folders left out."""
+        for parent, folders, _ in os.walk(self._out):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            folder = os.path.relpath(parent, self._out).replace(os.sep, "/")
+            if folder != ".":
+                yield from (f"{folder}/{name}" for name in sorted(self._listed(folder)))
+
+    def _listed(self, folder: str) -> set[str]:
+        if folder not in self._names:
+            try:
+                self._names[folder] = set(os.listdir(self._out / folder))
+            except FileNotFoundError:
+                self._names[folder] = set()
+        return self._names[folder]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Images by state. Stale: the same content image now gives others. Orphan: it is gone."""
+
+    new: int = 0
+    done: int = 0
+    failed: int = 0
+    stale: int = 0
+    orphan: int = 0
+
+
+class Todo:
+    """Decides what of a chunk is left to do."""
+
+    def __init__(self, ids: Ids, files: FilesOnDisk, retry_failed: bool = False) -> None:
+        self._ids = ids
+        self._files = files
+        self._retry_failed = retry_failed
+
+    def is_done(self, variant: Variant) -> bool:
+        """On record, and its file is still there."""
+        return variant.id in self._ids.done and variant.file in self._files
+
+    def is_failed(self, variant: Variant) -> bool:
+        return variant.id in self._ids.failed and not self._retry_failed
+
+    def of_chunk(self, chunk: Chunk) -> Chunk:
+        """The chunk with only what is to be done in this run; possibly without bases."""
+        left = (self._of_base(base) for base in chunk.bases)
+        return replace(chunk, bases=tuple(base for base in left if base.variants))
+
+    def _of_base(self, base: Base) -> Base:
+        left = tuple(v for v in base.variants if not self.is_done(v) and not self.is_failed(v))
+        return base if len(left) == len(base.variants) else replace(base, variants=left)
+
+
+def compare(plan: Plan, ledger: Ledger, out: Path) -> Counts:
+    """Count the images of plan and ledger by state."""
+    ids, files = ledger.ids(), FilesOnDisk(out)
+    todo = Todo(ids, files)
+    new = done = failed = 0
+    wanted: set[str] = set()
+    for variant in chain.from_iterable(base.variants for base in plan.bases()):
+        wanted.add(variant.id)
+        if todo.is_done(variant):
+            done += 1
+        elif todo.is_failed(variant):
+            failed += 1
+        else:
+            new += 1
+    stale = orphan = 0
+    if ids.done - wanted:
+        present = {content.name for content in plan.content}
+        for row in ledger.rows():
+            if "error" in row or row["variant_id"] in wanted or row["file"] not in files:
+                continue
+            files.discard(row["file"])
+            if row["content_path"] in present:
+                stale += 1
+            else:
+                orphan += 1
+    return Counts(new, done, failed, stale, orphan)
+
+
+def first_images(chunk: Chunk, limit: int) -> Chunk:
+    """The chunk cut off after `limit` images."""
+    bases = []
+    for base in chunk.bases:
+        kept = base.variants[: max(0, limit)]
+        limit -= len(kept)
+        if kept:
+            bases.append(replace(base, variants=kept))
+    return replace(chunk, bases=tuple(bases))

@@ -1,0 +1,139 @@
+"""Indexes of the dataset, derived from the ledger; they can be made again from it at any time."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from manifests.comparison import FilesOnDisk
+from manifests.durable import write_whole, written_whole
+from manifests.ledger import Ledger, Row, json_line
+from manifests.plan import Plan
+
+_MADE_BY_GRAMFLOW = re.compile(
+    r"-(original|augmented|stylized|stylized_augmented)-[a-z2-7]{12}\.(jpg|png|webp)$"
+)
+
+
+@dataclass
+class Exported:
+    """What the indexes hold.
+
+    Attributes:
+        images: of the dataset.
+        counts: {"split", "kind", "class", "style"} -> value -> images.
+        failures: (path of the file at fault, why) -> images that are missing because of it.
+        set_aside: files that the plan no longer wants, moved to OUT/.gramflow/set_aside.
+    """
+
+    images: int = 0
+    counts: dict[str, Counter[str]] = field(
+        default_factory=lambda: {name: Counter() for name in ("split", "kind", "class", "style")}
+    )
+    failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    set_aside: int = 0
+
+
+def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str, Any]) -> Exported:
+    """Write OUT/<split>/metadata.jsonl, OUT/failures.jsonl and OUT/dataset.json.
+
+    Format: Hugging Face's imagefolder (`file_name` relative to its metadata.jsonl). Rows whose
+    file is gone are left out; files that no row names are set aside, so that readers which list
+    the folders see the same images.
+
+    Args:
+        about: resolved manifest and versions, for dataset.json.
+    """
+    exported = Exported()
+    files = FilesOnDisk(out)
+    wanted = {variant.id for base in plan.bases() for variant in base.variants}
+    failed: dict[str, Row] = {}
+    with ExitStack() as open_files:
+        indexes: dict[str, BinaryIO] = {}
+        for row in ledger.rows():
+            variant_id = row["variant_id"]
+            if variant_id not in wanted:
+                continue
+            if "error" in row:
+                failed[variant_id] = row
+                continue
+            if row["file"] not in files:
+                continue
+            failed.pop(variant_id, None)
+            wanted.remove(variant_id)
+            files.discard(row["file"])
+            split = row["split"]
+            if split not in indexes:
+                index = written_whole(out / split / "metadata.jsonl", ledger.temporary_folder)
+                indexes[split] = open_files.enter_context(index)
+            indexes[split].write(json_line(_metadata(row)))
+            _count(exported, row)
+    for row in failed.values():
+        exported.failures[row["path"], row["error"]] += 1
+    exported.set_aside = _set_aside(out, files)
+    _remove_empty_indexes(out, set(exported.counts["split"]))
+    _write_failures(out, exported, ledger.temporary_folder)
+    _write_about(out, exported, about, ledger.temporary_folder)
+    return exported
+
+
+def _metadata(row: Row) -> Row:
+    """A ledger row as a row of metadata.jsonl: `file_name` first, relative to the split."""
+    inside = row["file"].partition("/")[2]
+    return {"file_name": inside, **{key: row[key] for key in row if key != "file"}}
+
+
+def _count(exported: Exported, row: Row) -> None:
+    exported.images += 1
+    for name, column in (
+        ("split", "split"),
+        ("kind", "kind"),
+        ("class", "label"),
+        ("style", "style_path"),
+    ):
+        if row[column] is not None:
+            exported.counts[name][row[column]] += 1
+
+
+def _set_aside(out: Path, files: FilesOnDisk) -> int:
+    moved = 0
+    for file in files.left():
+        if _MADE_BY_GRAMFLOW.search(file):
+            target = out / ".gramflow" / "set_aside" / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(out / file, target)
+            moved += 1
+    return moved
+
+
+def _remove_empty_indexes(out: Path, splits: set[str]) -> None:
+    for index in out.glob("*/metadata.jsonl"):
+        if index.parent.name not in splits and not index.parent.name.startswith("."):
+            index.unlink()
+
+
+def _write_failures(out: Path, exported: Exported, temporary_folder: Path) -> None:
+    with written_whole(out / "failures.jsonl", temporary_folder) as lines:
+        for (path, error), images in sorted(exported.failures.items()):
+            lines.write(json_line({"path": path, "error": error, "images_missing": images}))
+
+
+def _write_about(
+    out: Path, exported: Exported, about: Mapping[str, Any], temporary_folder: Path
+) -> None:
+    counts = {name: dict(sorted(counter.items())) for name, counter in exported.counts.items()}
+    description = {
+        **about,
+        "images": exported.images,
+        "failures": len(exported.failures),
+        "counts": counts,
+    }
+    text = json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+    write_whole(out / "dataset.json", text.encode(), temporary_folder)

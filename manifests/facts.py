@@ -1,0 +1,105 @@
+"""Facts about image files (hash, size in pixels), remembered by size and modification time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from manifests.images import UnusableImage, image_size
+
+_THREADS = 4
+_BATCH = 256
+# A file changed within this time after it was hashed could keep its size and time.
+_RACY_NS = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Attributes:
+    sha256: of the bytes, 32 bytes; empty where the file cannot be read.
+    width, height: in pixels, upright; 0 where the header is unusable.
+    """
+
+    sha256: bytes
+    width: int
+    height: int
+
+
+class FactsCache:
+    """Facts kept in one SQLite file; it can be deleted at any time."""
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(file, timeout=60)
+        self._database.execute(
+            "create table if not exists facts (file text primary key, bytes integer,"
+            " modified_ns integer, sha256 blob, width integer, height integer) without rowid"
+        )
+
+    def close(self) -> None:
+        self._database.close()
+
+    def of_files(
+        self, files: Iterable[str], on_file: Callable[[], None] = lambda: None
+    ) -> Iterator[Facts]:
+        """Facts of each file, in order; what is not remembered is read by a few threads.
+
+        Args:
+            on_file: called after each file, for a progress display.
+        """
+        iterator = iter(files)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            while batch := list(islice(iterator, _BATCH)):
+                known = [self._remembered(file) for file in batch]
+                unknown = [file for file, facts in zip(batch, known) if facts is None]
+                read = pool.map(_read, unknown)
+                for file, facts in zip(batch, known):
+                    if facts is None:
+                        facts, state = next(read)
+                        self._remember(file, facts, state)
+                    yield facts
+                    on_file()
+                self._database.commit()
+
+    def _remembered(self, file: str) -> Facts | None:
+        row = self._database.execute(
+            "select bytes, modified_ns, sha256, width, height from facts where file = ?", (file,)
+        ).fetchone()
+        if row is None:
+            return None
+        try:
+            state = os.stat(file)
+        except OSError:
+            return None
+        if (state.st_size, state.st_mtime_ns) != row[:2]:
+            return None
+        return Facts(*row[2:])
+
+    def _remember(self, file: str, facts: Facts, state: os.stat_result | None) -> None:
+        if state is None or time.time_ns() - state.st_mtime_ns < _RACY_NS:
+            return
+        self._database.execute(
+            "insert or replace into facts values (?, ?, ?, ?, ?, ?)",
+            (file, state.st_size, state.st_mtime_ns, facts.sha256, facts.width, facts.height),
+        )
+
+
+def _read(file: str) -> tuple[Facts, os.stat_result | None]:
+    try:
+        with open(file, "rb") as opened:
+            state = os.fstat(opened.fileno())
+            data = opened.read()
+    except OSError:
+        return Facts(b"", 0, 0), None
+    try:
+        width, height = image_size(data)
+    except UnusableImage:
+        width = height = 0
+    return Facts(hashlib.sha256(data).digest(), width, height), state

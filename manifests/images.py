@@ -1,0 +1,152 @@
+"""The one function through which images are opened: any file in, 8-bit sRGB out."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+MAX_PIXELS = 100_000_000
+MIN_SIDE_PX = 16
+
+SUFFIXES = frozenset(
+    {
+        *(".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pgm"),
+        *(".png", ".ppm", ".tif", ".tiff", ".webp"),
+    }
+)
+
+# Pillow warns above this and refuses above twice this; the check below refuses at once.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+_SRGB = ImageCms.createProfile("sRGB")
+_ROTATED_BY_A_QUARTER = {5, 6, 7, 8}
+_EXIF_ORIENTATION = 0x0112
+
+
+class UnusableImage(ValueError):
+    """The bytes are no image that can be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Attributes:
+    image: mode RGB, upright, sRGB.
+    notes: what had to be assumed about the file, one sentence each.
+    """
+
+    image: Image.Image
+    notes: tuple[str, ...] = ()
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """(width, height) in pixels of the upright image, from the header alone.
+
+    Raises:
+        UnusableImage: if the header is none, or names more than MAX_PIXELS.
+    """
+    with _open(data) as image:
+        width, height = image.size
+        if image.getexif().get(_EXIF_ORIENTATION) in _ROTATED_BY_A_QUARTER:
+            return height, width
+        return width, height
+
+
+def decode_image(data: bytes) -> Decoded:
+    """The image upright (EXIF), in sRGB (ICC), 8 bits, on white where it was transparent.
+
+    Of an animation, the first frame. CMYK goes through its profile where it has one.
+
+    Raises:
+        UnusableImage: empty, truncated, broken or no image; too many or too few pixels.
+    """
+    with _open(data) as image:
+        try:
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            return _as_srgb(upright, image.info.get("icc_profile"))
+        except UnusableImage:
+            raise
+        except Exception as error:  # Pillow's readers raise whatever their parsing trips over
+            raise UnusableImage(f"cannot be decoded: {error}") from error
+
+
+def fit_within(width: int, height: int, long_side_px: int) -> tuple[int, int]:
+    """(width, height) with a long side of at most `long_side_px`; nothing is enlarged."""
+    factor = min(1.0, long_side_px / max(width, height))
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def check_big_enough(width: int, height: int) -> None:
+    """Raises UnusableImage for a side under MIN_SIDE_PX, the stride of the deepest layer."""
+    if min(width, height) < MIN_SIDE_PX:
+        raise UnusableImage(
+            f"{width}x{height} px at the output size; both sides must be >= {MIN_SIDE_PX} px"
+        )
+
+
+def _open(data: bytes) -> Image.Image:
+    if not data:
+        raise UnusableImage("is empty (0 bytes)")
+    try:
+        image = Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        raise UnusableImage("is no image that Pillow knows") from None
+    except Image.DecompressionBombError:
+        raise UnusableImage(f"has more than {MAX_PIXELS:,} pixels") from None
+    except Exception as error:  # Pillow's readers raise whatever their parsing trips over
+        raise UnusableImage(f"cannot be opened: {error}") from error
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise UnusableImage(f"has {width}x{height} pixels, more than {MAX_PIXELS:,}")
+    return image
+
+
+def _as_srgb(image: Image.Image, profile: bytes | None) -> Decoded:
+    image = _as_8_bits(image)
+    alpha = None
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        alpha = image.getchannel("A")
+        image = image.convert("RGB")
+    elif image.mode not in ("RGB", "L", "CMYK"):
+        image = image.convert("RGB")
+    notes: tuple[str, ...] = ()
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
+            image = converted or image
+        except (ImageCms.PyCMSError, OSError):
+            notes = (f"ICC profile unusable for {image.mode}; pixels taken as they are",)
+    image = image.convert("RGB")
+    if alpha is not None:
+        white = Image.new("RGB", image.size, "white")
+        image = Image.composite(image, white, alpha)
+    return Decoded(image, notes)
+
+
+def _as_8_bits(image: Image.Image) -> Image.Image:
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.asarray(image)
+    if image.mode == "F" or values.min() < 0 or values.max() > 65535:
+        raise UnusableImage("has 32-bit pixels without a stated range; save it with 8 or 16 bits")
+    return Image.fromarray((values.astype(np.uint32) // 257).astype(np.uint8))
+
+
+def encode_image(image: Image.Image, kind: str, quality: int) -> bytes:
+    """The bytes of a "jpeg", "png" or "webp" file; `quality` 1..100 counts for jpeg and webp."""
+    data = io.BytesIO()
+    if kind == "jpeg":
+        # Full colour resolution: halving it smears the edges of saturated strokes.
+        image.save(data, "JPEG", quality=quality, subsampling="4:4:4")
+    elif kind == "webp":
+        image.save(data, "WEBP", quality=quality)
+    else:
+        image.save(data, "PNG")
+    return data.getvalue()

@@ -1,0 +1,92 @@
+"""The ledger: one small durable record per finished chunk. A record that exists is true."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from manifests.chunks import Chunk
+from manifests.durable import written_whole
+from manifests.identity import short_id
+
+Row = dict[str, Any]
+
+_FORMAT = 1
+
+
+class LedgerError(RuntimeError):
+    """A record cannot be read; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """Variant ids that the ledger knows; an id is in one of the two."""
+
+    done: frozenset[str]
+    failed: frozenset[str]
+
+
+class Ledger:
+    """Records under OUT/.gramflow/ledger, one file a chunk.
+
+    The first line of a record lists its ids, so that resuming reads one line a chunk; the others
+    are rows: the metadata of a file, or a failure (a row with `error`).
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.folder = out / ".gramflow" / "ledger"
+        self.temporary_folder = out / ".gramflow" / "tmp"
+
+    def ids(self) -> Ids:
+        """All ids on record; what failed once and was done later counts as done."""
+        done: set[str] = set()
+        failed: set[str] = set()
+        for file in self._records():
+            with file.open(encoding="utf-8") as record:
+                header = _header(record.readline(), file)
+            done.update(header["done"])
+            failed.update(header["failed"])
+        return Ids(frozenset(done), frozenset(failed - done))
+
+    def rows(self) -> Iterator[Row]:
+        """All rows of all records, in the order of the plans they were made by."""
+        for file in self._records():
+            with file.open(encoding="utf-8") as record:
+                _header(record.readline(), file)
+                for line in record:
+                    yield json.loads(line)
+
+    def record(self, chunk: Chunk, done: Sequence[Row], failed: Sequence[Row]) -> None:
+        """Put a finished chunk on record: one row a file, and one a variant that failed."""
+        file = self.folder / f"{chunk.number:06d}-{short_id(chunk.id)}.jsonl"
+        header = {
+            "format": _FORMAT,
+            "done": [row["variant_id"] for row in done],
+            "failed": [row["variant_id"] for row in failed],
+        }
+        with written_whole(file, self.temporary_folder) as record:
+            for line in (header, *done, *failed):
+                record.write(json_line(line))
+
+    def _records(self) -> Iterable[Path]:
+        return sorted(self.folder.glob("*.jsonl"))
+
+
+def json_line(value: Any) -> bytes:
+    """One line of a .jsonl file."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def _header(line: str, file: Path) -> dict[str, list[str]]:
+    try:
+        header: dict[str, Any] = json.loads(line)
+        if header["format"] == _FORMAT:
+            return {"done": header["done"], "failed": header["failed"]}
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise LedgerError(
+        f"{file} is no ledger record of format {_FORMAT}; delete it to have its chunk done again"
+    )

@@ -1,0 +1,255 @@
+"""The plan: content x style x variant, expanded lazily into content-addressed items."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Literal
+
+from manifests.errors import ManifestError
+from manifests.facts import Facts, FactsCache
+from manifests.identity import (
+    canonical_json,
+    digest,
+    pair_id,
+    seed_of,
+    short_id,
+    source_id,
+    variant_id,
+)
+from manifests.images import fit_within
+from manifests.pairing import RandomStyles
+from manifests.reading import ReadManifest
+from manifests.sources import ContentImage, StyleImage, list_content, list_styles, listed_pairs
+
+Kind = Literal["original", "augmented", "stylized", "stylized_augmented"]
+
+MAX_VARIANTS_PER_BASE = 256
+_EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What of the engine makes results differ, and so is part of every pair's id.
+
+    Attributes:
+        parameters: the resolved preset, plain values.
+        size: long side of the output in pixels.
+    """
+
+    encoder: str
+    encoder_sha256: str
+    preset: str
+    parameters: Mapping[str, Any]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One file that comes out: its base as it is (`recipe` None), or varied by a recipe."""
+
+    id: str
+    recipe: str | None
+    index: int
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """One image that variants are made of: a content image, or a (content, style) pair.
+
+    Attributes:
+        id: the pair's id, or that of the content image at the output size.
+        style: None for a content image without style.
+        strength: of the style, in 0..1; 0 without style.
+        width, height: at the output size; 0 where the content's header is unusable.
+    """
+
+    id: str
+    content: ContentImage
+    content_sha256: bytes
+    style: StyleImage | None
+    style_sha256: bytes
+    strength: float
+    width: int
+    height: int
+    variants: tuple[Variant, ...]
+
+    @property
+    def source_id(self) -> str:
+        return source_id(self.content_sha256)
+
+    def kind(self, variant: Variant) -> Kind:
+        if self.style is None:
+            return "original" if variant.recipe is None else "augmented"
+        return "stylized" if variant.recipe is None else "stylized_augmented"
+
+
+class Plan:
+    """All items of a job; made once its files are hashed, expanded on each walk.
+
+    Args:
+        on_file: called after each hashed file, for a progress display.
+
+    Raises:
+        ManifestError: for entries without images, strategies that the images do not fit.
+    """
+
+    def __init__(
+        self,
+        read: ReadManifest,
+        engine: Engine,
+        facts: FactsCache,
+        on_file: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.read = read
+        self.manifest = read.manifest
+        self.engine = engine
+        self.content = list_content(read)
+        self.styles = list_styles(read)
+        self._content_facts = list(facts.of_files((c.file for c in self.content), on_file))
+        self._style_facts = list(facts.of_files((s.file for s in self.styles), on_file))
+        self._styles_of = self._pairing()
+        self._parameters = dict(engine.parameters) | {
+            "size": engine.size,
+            "preserve_color": self.manifest.stylize.preserve_color,
+        }
+
+    def bases(self) -> Iterator[Base]:
+        """Every base with its variants, in the order of the content images.
+
+        A base with more than MAX_VARIANTS_PER_BASE variants comes in several parts.
+        """
+        for index, (content, facts) in enumerate(zip(self.content, self._content_facts)):
+            width = height = 0
+            if facts.width:
+                width, height = fit_within(facts.width, facts.height, self.engine.size)
+            for base_id, style, strength in self._bases_of(index, content, facts):
+                variants = self._variants(base_id, content, styled=style is not None)
+                while part := tuple(islice(variants, MAX_VARIANTS_PER_BASE)):
+                    yield Base(
+                        id=base_id,
+                        content=content,
+                        content_sha256=facts.sha256,
+                        style=None if style is None else self.styles[style],
+                        style_sha256=b"" if style is None else self._style_facts[style].sha256,
+                        strength=strength,
+                        width=width,
+                        height=height,
+                        variants=part,
+                    )
+
+    def parameters(self, base: Base) -> dict[str, Any]:
+        """All resolved stylize parameters of a pair, as in its id."""
+        return self._parameters | {"strength": base.strength}
+
+    def _augmented(self, content: ContentImage) -> bool:
+        return content.split in self.manifest.output.splits
+
+    def _bases_of(
+        self, index: int, content: ContentImage, facts: Facts
+    ) -> Iterator[tuple[str, int | None, float]]:
+        original = digest("content", facts.sha256.hex(), self.engine.size)
+        if not self._augmented(content):
+            yield original, None, 0.0
+            return
+        yield original, None, 0.0
+        for style in self._styles_of(index):
+            style_sha256 = self._style_facts[style].sha256
+            strength = self._strength(facts.sha256, style_sha256)
+            parameters = canonical_json(self._parameters | {"strength": strength})
+            pair = pair_id(
+                facts.sha256,
+                style_sha256,
+                parameters,
+                self.engine.encoder_sha256,
+                self.manifest.seed,
+            )
+            yield pair, style, strength
+
+    def _strength(self, content_sha256: bytes, style_sha256: bytes) -> float:
+        low, high = self.manifest.stylize.strength
+        seed = seed_of(self.manifest.seed, "strength", content_sha256.hex(), style_sha256.hex())
+        return round(random.Random(seed).uniform(low, high), 3)
+
+    def _variants(self, base_id: str, content: ContentImage, styled: bool) -> Iterator[Variant]:
+        augment, image = self.manifest.augment, self.manifest.output.image
+        where = [content.split, content.labels.class_name, content.inside]
+        output = [image.type, image.quality, *where]
+        if styled or augment.include_original or not self._augmented(content):
+            plain = variant_id(base_id, None, 0, None, output)
+            yield self._variant(plain, None, 0, content, "stylized" if styled else "original")
+        if not self._augmented(content):
+            return
+        count = augment.variants.stylized if styled else augment.variants.original
+        kind: Kind = "stylized_augmented" if styled else "augmented"
+        for name, steps in augment.recipes.items():
+            for index in range(count):
+                varied = variant_id(base_id, [name, steps], index, self.manifest.seed, output)
+                yield self._variant(varied, name, index, content, kind)
+
+    def _variant(
+        self, id_: str, recipe: str | None, index: int, content: ContentImage, kind: Kind
+    ) -> Variant:
+        folders = [content.split, content.labels.class_name]
+        extension = _EXTENSIONS[self.manifest.output.image.type]
+        name = f"{_stem(content.file)}-{kind}-{short_id(id_)}.{extension}"
+        return Variant(id_, recipe, index, "/".join([f for f in folders if f] + [name]))
+
+    def _pairing(self) -> Callable[[int], Sequence[int]]:
+        pairing, styles = self.manifest.pairing, self.styles
+        if not styles:
+            return lambda content: ()
+        if pairing.strategy == "random":
+            drawn = RandomStyles(
+                [facts.sha256 for facts in self._style_facts],
+                [style.weight for style in styles],
+                pairing.styles_per_content,
+                self.manifest.seed,
+            )
+            return lambda content: drawn.draw(self._content_facts[content].sha256)
+        if pairing.strategy == "all":
+            return lambda content: range(len(styles))
+        if pairing.strategy == "zip":
+            return self._zipped()
+        return self._listed()
+
+    def _zipped(self) -> Callable[[int], Sequence[int]]:
+        places = [i for i, content in enumerate(self.content) if self._augmented(content)]
+        if len(places) != len(self.styles):
+            message = (
+                f"zip needs as many styles as content images in the augmented splits, got "
+                f"{len(self.styles)} styles and {len(places)} content images"
+            )
+            raise ManifestError([self.read.problem(("pairing", "strategy"), message)])
+        style_of = {content: style for style, content in enumerate(places)}
+        return lambda content: (style_of[content],)
+
+    def _listed(self) -> Callable[[int], Sequence[int]]:
+        content_index = {content.file: i for i, content in enumerate(self.content)}
+        style_index = {style.file: i for i, style in enumerate(self.styles)}
+        styles_of: dict[int, list[int]] = {}
+        problems = []
+        for content, style in listed_pairs(self.read):
+            for file, known, what in (
+                (content, content_index, "content"),
+                (style, style_index, "styles"),
+            ):
+                if file not in known:
+                    message = f"{file} is not among the images of {what}"
+                    problems.append(self.read.problem(("pairing", "pairs"), message))
+            if content in content_index and style in style_index:
+                styles_of.setdefault(content_index[content], []).append(style_index[style])
+        if problems:
+            raise ManifestError(problems)
+        return lambda content: styles_of.get(content, ())
+
+
+def _stem(file: str) -> str:
+    """The content file's name as part of a file name: no dots, at most 80 bytes."""
+    name = file.replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    plain = re.sub(r"[^\w-]+", "_", name).strip("_") or "image"
+    return plain.encode()[:80].decode(errors="ignore")

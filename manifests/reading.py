@@ -1,0 +1,202 @@
+"""From YAML to a Manifest, with the line of every field kept for error messages."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from manifests.errors import ManifestError, Problem
+from manifests.schema import Manifest
+
+Field = tuple[str | int, ...]
+
+_BIGGEST_MANIFEST_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class ReadManifest:
+    """A manifest with where it came from.
+
+    Attributes:
+        folder: relative paths of the manifest are relative to it.
+    """
+
+    manifest: Manifest
+    file: Path
+    lines: Mapping[Field, int]
+
+    @property
+    def folder(self) -> Path:
+        return self.file.parent
+
+    def problem(self, field: Field, message: str) -> Problem:
+        """A problem with the value of `field`, placed at its line or that of its parent."""
+        return Problem(str(self.file), _line(self.lines, field), _dotted(field), message)
+
+    def resolve(self, path: str) -> Path:
+        """The path that `path` means in this manifest."""
+        return self.folder / Path(path).expanduser()
+
+
+def read_manifest(file: Path) -> ReadManifest:
+    """Read and check a manifest.
+
+    Raises:
+        ManifestError: with every problem found, each with file, line and field.
+    """
+    file = file.expanduser().absolute()
+    node = _parse(file)
+    if not isinstance(node, yaml.MappingNode):
+        raise ManifestError([Problem(str(file), 1, "", "expected a mapping with version, name, …")])
+    lines: dict[Field, int] = {}
+    problems = list(_collect_lines(node, (), lines, set(), str(file)))
+    if problems:
+        raise ManifestError(problems)
+    try:
+        manifest = Manifest.model_validate(_construct(node, file))
+    except ValidationError as error:
+        raise ManifestError(_problems(error, str(file), lines)) from None
+    return ReadManifest(manifest, file, lines)
+
+
+def _parse(file: Path) -> yaml.Node | None:
+    try:
+        if file.stat().st_size > _BIGGEST_MANIFEST_BYTES:
+            raise ManifestError([Problem(str(file), None, "", "is larger than 64 MiB")])
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ManifestError(
+            [Problem(str(file), None, "", error.strerror or "unreadable")]
+        ) from None
+    except UnicodeDecodeError as error:
+        message = f"is not UTF-8 text (byte {error.start})"
+        raise ManifestError([Problem(str(file), None, "", message)]) from None
+    try:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        what = ", ".join(part for part in (error.context, error.problem) if part)
+        raise ManifestError([Problem(str(file), line, "", f"is not YAML: {what}")]) from None
+    except yaml.YAMLError as error:
+        raise ManifestError([Problem(str(file), None, "", f"is not YAML: {error}")]) from None
+    except RecursionError:
+        raise ManifestError([Problem(str(file), None, "", "is nested too deeply")]) from None
+
+
+def _construct(node: yaml.Node, file: Path) -> Any:
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise ManifestError([Problem(str(file), line, "", str(error.problem))]) from None
+    except (ValueError, OverflowError) as error:  # a date or a number that YAML lets through
+        raise ManifestError([Problem(str(file), None, "", str(error))]) from None
+    finally:
+        loader.dispose()
+
+
+def _collect_lines(
+    node: yaml.Node, field: Field, lines: dict[Field, int], seen: set[int], file: str
+) -> Iterable[Problem]:
+    """Fill `lines`; yields what YAML lets through and a manifest must not have."""
+    lines.setdefault(field, node.start_mark.line + 1)
+    if id(node) in seen:
+        # Aliases would let a small file expand to any size.
+        message = "is a YAML alias; write the value out"
+        yield Problem(file, node.start_mark.line + 1, _dotted(field), message)
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for index, child in enumerate(node.value):
+            yield from _collect_lines(child, (*field, index), lines, seen, file)
+    if isinstance(node, yaml.MappingNode):
+        names: set[str] = set()
+        for key, child in node.value:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                yield Problem(file, line, _dotted(field), "expected a plain name as key")
+                continue
+            inner: Field = (*field, key.value)
+            if key.value in names:
+                yield Problem(file, line, _dotted(inner), "is given twice")
+            names.add(key.value)
+            lines[inner] = line
+            yield from _collect_lines(child, inner, lines, seen, file)
+
+
+def _line(lines: Mapping[Field, int], field: Field) -> int | None:
+    """The line of the field, or of the nearest thing around it that the file has."""
+    while field and field not in lines:
+        field = field[:-1]
+    return lines.get(field)
+
+
+def _dotted(field: Field) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in field)
+    return text.removeprefix(".")
+
+
+def _problems(error: ValidationError, file: str, lines: Mapping[Field, int]) -> list[Problem]:
+    """One problem a field, in the file's order; of nested ones the innermost, which says most."""
+    messages: dict[Field, str] = {}
+    for one in error.errors(include_url=False):
+        field = _field_of(one["loc"])
+        messages.setdefault(field, _message(one, field))
+    outer = {field[:end] for field in messages for end in range(len(field))}
+    problems = [
+        Problem(file, _line(lines, field), _dotted(field), message)
+        for field, message in messages.items()
+        if field not in outer
+    ]
+    return sorted(problems, key=lambda problem: problem.line or 0)
+
+
+def _field_of(loc: tuple[int | str, ...]) -> Field:
+    """pydantic's location without the names of union members and of keys it adds."""
+    members = {"function-after", "str", "tuple[Pair, ...]", "[key]"}
+    return tuple(part for part in loc if part not in members and "constrained" not in str(part))
+
+
+def _message(error: Any, field: Field) -> str:
+    kind, got = error["type"], error["input"]
+    if kind == "extra_forbidden":
+        return "unknown field" + _suggest(str(field[-1]), field[:-1])
+    if kind == "missing":
+        return "is required"
+    message = error["msg"].removeprefix("Value error, ")
+    message = message.replace("Input should be", "expected").replace("valid tuple", "list")
+    shown = repr(got)
+    if "got " in message or isinstance(got, (dict, BaseModel)) or len(shown) > 80:
+        return str(message)
+    return f"{message}, got {shown}"
+
+
+def _suggest(name: str, parent: Field) -> str:
+    known = sorted(_fields_at(parent))
+    close = difflib.get_close_matches(name, known, n=1)
+    meant = f", did you mean {close[0]}?" if close else ""
+    return f"{meant or ';'} expected one of {', '.join(known)}".replace("? expected", "? Expected")
+
+
+def _fields_at(parent: Field) -> Iterable[str]:
+    """Names of the fields of the model that stands at `parent` in the schema."""
+    model: type[BaseModel] = Manifest
+    for part in parent:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        arguments = getattr(annotation, "__args__", ())
+        candidates = [
+            annotation,
+            *arguments,
+            *(a for b in arguments for a in getattr(b, "__args__", ())),
+        ]
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return model.model_fields

@@ -1,0 +1,145 @@
+"""Manifest schema v1: what the user wants. Data only; nothing here opens a file."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def check_plain_name(name: str) -> str:
+    """A name that is one folder on every file system: letters, digits, '_', '.', '-'."""
+    if not _PLAIN_NAME.fullmatch(name):
+        raise ValueError(f"expected letters, digits, '_', '.', '-' (no leading '.'), got {name!r}")
+    return name
+
+
+PlainName = Annotated[str, BeforeValidator(lambda name: check_plain_name(str(name)))]
+Path = Annotated[str, Field(min_length=1)]
+Whole = Annotated[int, Field(strict=True)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Content(_Model):
+    """Content images: a folder (its class folders become labels), a glob, a .csv or .jsonl."""
+
+    path: Path
+    split: PlainName = "train"
+
+
+class Style(_Model):
+    """Style images; `weight` is their share in random pairing, per image."""
+
+    path: Path
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+
+
+class Pair(_Model):
+    """One pair of strategy `listed`: two files that content and styles name."""
+
+    content: Path
+    style: Path
+
+
+class Pairing(_Model):
+    """Which styles each content image gets."""
+
+    strategy: Literal["random", "all", "zip", "listed"] = "random"
+    styles_per_content: Annotated[Whole, Field(ge=1)] = 1
+    pairs: Path | tuple[Pair, ...] | None = None
+
+    @model_validator(mode="after")
+    def _fields_fit_strategy(self) -> Pairing:
+        if (self.strategy == "listed") != (self.pairs is not None):
+            raise ValueError(
+                "pairs belongs to strategy listed, and listed needs it: a list of "
+                "{content, style}, or a .csv or .jsonl with those columns"
+            )
+        if self.strategy != "random" and "styles_per_content" in self.model_fields_set:
+            raise ValueError("styles_per_content belongs to strategy random")
+        return self
+
+
+class Stylize(_Model):
+    """How pairs are optimised; what is left out comes from the preset."""
+
+    encoder: str = "vgg19"
+    weights: Path | None = None
+    preset: str = "fast"
+    size: Annotated[Whole, Field(ge=16, le=8192)] | None = None
+    strength: tuple[float, float] = (1.0, 1.0)
+    preserve_color: Annotated[bool, Field(strict=True)] = False
+    override: dict[str, Any] = {}
+
+    @field_validator("strength", mode="before")
+    @classmethod
+    def _one_or_range(cls, value: Any) -> Any:
+        bounds = [value, value] if isinstance(value, (int, float)) else value
+        numbers = isinstance(bounds, (list, tuple)) and all(
+            isinstance(bound, (int, float)) and not isinstance(bound, bool) for bound in bounds
+        )
+        if not numbers or len(bounds) != 2 or not 0 <= bounds[0] <= bounds[1] <= 1:
+            raise ValueError("expected a number in 0..1, or [low, high] with 0 <= low <= high <= 1")
+        return tuple(float(bound) for bound in bounds)
+
+
+class Variants(_Model):
+    """How many variants of each recipe an image gets, by what it descends from."""
+
+    original: Annotated[Whole, Field(ge=0, le=10_000)] = 1
+    stylized: Annotated[Whole, Field(ge=0, le=10_000)] = 1
+
+
+class Augment(_Model):
+    """Recipes: name -> list of {albumentations transform: its arguments}."""
+
+    include_original: Annotated[bool, Field(strict=True)] = True
+    recipes: dict[PlainName, tuple[dict[str, dict[str, Any]], ...]] = {}
+    variants: Variants = Variants()
+
+    @field_validator("recipes")
+    @classmethod
+    def _one_transform_an_entry(cls, recipes: dict[str, Any]) -> dict[str, Any]:
+        for name, steps in recipes.items():
+            if not steps or any(len(step) != 1 for step in steps):
+                raise ValueError(
+                    f"recipe {name}: expected a list of {{Transform: {{argument: value}}}}, "
+                    "one transform an entry"
+                )
+        return recipes
+
+
+class ImageFormat(_Model):
+    """How images are encoded; `quality` 1..100 is for jpeg and webp."""
+
+    type: Literal["jpeg", "png", "webp"] = "jpeg"
+    quality: Annotated[Whole, Field(ge=1, le=100)] = 95
+
+
+class Output(_Model):
+    """Where the dataset goes; splits that are not listed are copied without variants."""
+
+    path: Path
+    format: Literal["imagefolder"] = "imagefolder"
+    image: ImageFormat = ImageFormat()
+    splits: Annotated[tuple[PlainName, ...], Field(min_length=1)] = ("train",)
+
+
+class Manifest(_Model):
+    """A whole job. Relative paths are relative to the manifest's folder."""
+
+    version: Literal[1]
+    name: PlainName
+    seed: Annotated[Whole, Field(ge=0, lt=2**63)] = 0
+    content: Annotated[tuple[Content, ...], Field(min_length=1)]
+    styles: tuple[Style, ...] = ()
+    pairing: Pairing = Pairing()
+    stylize: Stylize = Stylize()
+    augment: Augment = Augment()
+    output: Output

@@ -1,0 +1,33 @@
+"""Neural style transfer, tensors in and tensors out (Gatys, Ecker & Bethge 2016). Pure PyTorch."""
+
+from nst_core.encoder import Encoder
+from nst_core.losses import (
+    content_loss,
+    gram_matrix,
+    style_loss,
+    total_loss,
+    total_variation_loss,
+)
+from nst_core.presets import PRESETS, Preset, Scale, resolve_preset
+from nst_core.stylizer import Iteration, PairLosses, Stylized, Stylizer
+from nst_core.weights import ENCODERS, EncoderUnavailable, load_encoder
+
+__all__ = [
+    "ENCODERS",
+    "PRESETS",
+    "Encoder",
+    "EncoderUnavailable",
+    "Iteration",
+    "PairLosses",
+    "Preset",
+    "Scale",
+    "Stylized",
+    "Stylizer",
+    "content_loss",
+    "gram_matrix",
+    "load_encoder",
+    "resolve_preset",
+    "style_loss",
+    "total_loss",
+    "total_variation_loss",
+]

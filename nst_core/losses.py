@@ -1,0 +1,144 @@
+"""The losses of Gatys, Ecker & Bethge 2016 ("the paper"), one value per image of the batch.
+
+Nothing here sums over the batch, so a pair's loss never depends on its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+ContentError = Literal["mean", "relative"]
+StyleError = Literal["mean", "mean_per_feature", "relative"]
+
+# Keeps the error relative to a black target finite; far below any real feature energy.
+_TINY_ENERGY = 1e-8
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Gram matrices G_ij = 1/(H W) sum_k F_ik F_jk (the paper, eq. 3, divided by H W).
+
+    Dividing by H W makes the matrix of a large and of a small image comparable.
+
+    Args:
+        features: B x C x H x W, float.
+
+    Returns:
+        B x C x C, float32 or wider.
+    """
+    batch, channels, height, width = features.shape
+    flat = features.reshape(batch, channels, height * width)
+    if flat.dtype in (torch.bfloat16, torch.float16):
+        flat = flat.float()
+    return flat @ flat.transpose(1, 2) / (height * width)
+
+
+def content_loss(features: Tensor, target: Tensor, error: ContentError = "mean") -> Tensor:
+    """Squared error between feature maps (the paper, eq. 1, where it is half their sum).
+
+    Args:
+        features, target: B x C x H x W.
+        error: "mean": (1/N) sum (F - P)^2 over the N features. "relative": sum (F - P)^2 over
+            sum P^2, the share of the target's energy, alike for every encoder and layer.
+
+    Returns:
+        B values >= 0.
+    """
+    squared = (features - target).square()
+    if error == "mean":
+        return squared.mean(dim=(1, 2, 3))
+    return squared.sum(dim=(1, 2, 3)) / (target.square().sum(dim=(1, 2, 3)) + _TINY_ENERGY)
+
+
+def style_layer_loss(
+    gram: Tensor, target: Tensor, positions: int, error: StyleError = "mean"
+) -> Tensor:
+    """Error E_l between Gram matrices of one layer (the paper, eq. 4).
+
+    Args:
+        gram, target: B x C x C, as `gram_matrix` returns them.
+        positions: H W of the layer's feature map.
+        error: "mean": mean of (G - A)^2 over the C^2 entries. "mean_per_feature": the same for
+            Gram matrices that are not divided by H W, over the C H W features. "relative":
+            sum (G - A)^2 over sum A^2: 1 is the distance between the style and a black image.
+
+    Returns:
+        B values >= 0.
+    """
+    squared = (gram - target).square()
+    if error == "relative":
+        return squared.sum(dim=(1, 2)) / (target.square().sum(dim=(1, 2)) + _TINY_ENERGY)
+    mean = squared.mean(dim=(1, 2))
+    if error == "mean":
+        return mean
+    channels = gram.shape[1]
+    return mean * positions / channels
+
+
+def style_loss(
+    features: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor],
+    layer_weights: Mapping[str, float],
+    error: StyleError = "mean",
+) -> Tensor:
+    """L_style = sum_l w_l E_l (the paper, eq. 5).
+
+    Args:
+        features: layer -> B x C x H x W.
+        targets: layer -> B x C x C, Gram matrices of the style.
+        layer_weights: layer -> w_l; the layers that count.
+        error: see `style_layer_loss`.
+
+    Returns:
+        B values >= 0.
+    """
+    per_layer = [
+        weight
+        * style_layer_loss(
+            gram_matrix(features[layer]),
+            targets[layer],
+            positions=features[layer].shape[2] * features[layer].shape[3],
+            error=error,
+        )
+        for layer, weight in layer_weights.items()
+    ]
+    return torch.stack(per_layer).sum(dim=0)
+
+
+def total_variation_loss(images: Tensor) -> Tensor:
+    """Mean squared difference between neighbouring pixels (Mahendran & Vedaldi 2015, beta = 2).
+
+    Args:
+        images: B x 3 x H x W with H, W >= 2.
+
+    Returns:
+        B values >= 0: the mean over horizontal neighbours plus the mean over vertical ones.
+    """
+    horizontal = (images[..., :, 1:] - images[..., :, :-1]).square().mean(dim=(1, 2, 3))
+    vertical = (images[..., 1:, :] - images[..., :-1, :]).square().mean(dim=(1, 2, 3))
+    return horizontal + vertical
+
+
+def total_loss(
+    content: Tensor,
+    style: Tensor,
+    total_variation: Tensor,
+    *,
+    content_weight: float,
+    style_weight: float,
+    total_variation_weight: float,
+) -> Tensor:
+    """L = alpha L_content + beta L_style + gamma L_tv (the paper, eq. 7, with the third term).
+
+    Args:
+        content, style, total_variation: B values each.
+
+    Returns:
+        B values >= 0.
+    """
+    return (
+        content_weight * content + style_weight * style + total_variation_weight * total_variation
+    )

@@ -1,0 +1,237 @@
+"""Presets: every number of an optimisation, in one table, with its source."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_type_hints
+
+from nst_core.encoder import Pooling
+from nst_core.losses import ContentError, StyleError
+
+Optimiser = Literal["adam", "lbfgs", "sgd"]
+Initial = Literal["content", "noise", "style"]
+StyleShape = Literal["long_side", "content"]
+PixelSpace = Literal["rgb", "imagenet"]
+
+
+def _check_number(
+    name: str,
+    value: Any,
+    *,
+    low: float,
+    high: float = math.inf,
+    above: bool = False,
+    whole: bool = False,
+) -> None:
+    kind = int if whole else (int, float)
+    fits = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
+    if not fits or value < low or value > high or (above and value == low):
+        expected = f"a {'whole ' if whole else ''}number {'>' if above else '>='} {low:g}"
+        expected += f" and <= {high:g}" if high < math.inf else ""
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+
+
+def _check_layer_weights(name: str, value: Any) -> None:
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError(f"{name}: expected a mapping of layer to weight, got {value!r}")
+    for layer, weight in value.items():
+        _check_number(f"{name} {layer}", weight, low=0)
+
+
+def _one_of(names: Any) -> str:
+    return "one of " + ", ".join(names)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One step of a coarse-to-fine optimisation: `fraction` of the full size, for `iterations`."""
+
+    fraction: float
+    iterations: int
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All parameters of an optimisation but the images.
+
+    Attributes:
+        encoder: the encoder that the source used.
+        size: long side of the content image in pixels; smaller images keep their size.
+        pooling: of the encoder.
+        initial: the image the optimisation starts from.
+        optimiser, learning_rate: for "lbfgs" the learning rate is the length of its step.
+        scales: coarse to fine; the result of one is the initial image of the next.
+        style_shape: the style image is resized to the content's long side, or to its very shape.
+        content_layers, style_layers: layer -> weight inside its loss.
+        content_weight, style_weight, total_variation_weight: alpha, beta, gamma of the total loss.
+        content_error, style_error: how an error is normalised (nst_core.losses).
+        pixels: the optimiser moves sRGB values, held in 0..1 after each step ("rgb"), or
+            ImageNet-normalised values, cut to the range once at the end ("imagenet").
+    """
+
+    encoder: str
+    size: int
+    pooling: Pooling
+    initial: Initial
+    optimiser: Optimiser
+    learning_rate: float
+    scales: tuple[Scale, ...]
+    style_shape: StyleShape
+    content_layers: Mapping[str, float]
+    style_layers: Mapping[str, float]
+    content_weight: float
+    style_weight: float
+    total_variation_weight: float
+    content_error: ContentError
+    style_error: StyleError
+    pixels: PixelSpace
+
+    def __post_init__(self) -> None:
+        for field, kind in get_type_hints(type(self)).items():
+            value, allowed = getattr(self, field), get_args(kind)
+            if allowed and all(isinstance(a, str) for a in allowed) and value not in allowed:
+                raise ValueError(f"{field}: expected {_one_of(allowed)}, got {value!r}")
+        _check_number("size", self.size, low=16, whole=True)
+        _check_number("learning_rate", self.learning_rate, low=0, above=True)
+        for field in ("content_weight", "style_weight", "total_variation_weight"):
+            _check_number(field, getattr(self, field), low=0)
+        for field in ("content_layers", "style_layers"):
+            _check_layer_weights(field, getattr(self, field))
+        if not self.scales:
+            raise ValueError("scales: expected at least one [fraction, iterations]")
+        for scale in self.scales:
+            _check_number("scales fraction", scale.fraction, low=0, above=True, high=1)
+            _check_number("scales iterations", scale.iterations, low=1, high=10**6, whole=True)
+        if self.scales[-1].fraction != 1:
+            raise ValueError(f"scales: the last fraction must be 1, got {self.scales[-1].fraction}")
+
+    @property
+    def iterations(self) -> int:
+        """Iterations over all scales."""
+        return sum(scale.iterations for scale in self.scales)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Layers that the losses look at."""
+        return tuple({**self.style_layers, **self.content_layers})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings, lists and mappings: for metadata and for ids."""
+        plain = dataclasses.asdict(self)
+        plain["scales"] = [[scale.fraction, scale.iterations] for scale in self.scales]
+        return plain
+
+
+_GATYS_WIDTHS = {"conv1_1": 64, "conv2_1": 128, "conv3_1": 256, "conv4_1": 512, "conv5_1": 512}
+
+PRESETS: dict[str, Preset] = {
+    # Course notebook reproduced in the report of 2019. Its style error is the mean squared
+    # difference of Gram matrices that are not divided by H W, over C H W. It moves
+    # ImageNet-normalised pixels without a bound and cuts them at the end; so does this.
+    # It pads with zeros; here the border is repeated.
+    "report2019": Preset(
+        encoder="vgg19",
+        size=400,
+        pooling="max",
+        initial="content",
+        optimiser="adam",
+        learning_rate=0.003,
+        scales=(Scale(1.0, 2000),),
+        style_shape="content",
+        content_layers={"conv4_2": 1.0},
+        style_layers={
+            "conv1_1": 1.0,
+            "conv2_1": 0.75,
+            "conv3_1": 0.2,
+            "conv4_1": 0.2,
+            "conv5_1": 0.2,
+        },
+        content_weight=1.0,
+        style_weight=1e6,
+        total_variation_weight=0.0,
+        content_error="mean",
+        style_error="mean_per_feature",
+        pixels="imagenet",
+    ),
+    # Gatys, Ecker & Bethge 2016 with the numbers of the authors' PyTorch code: the weight of a
+    # layer is 1e3/C^2 and errors are means, where the paper has half a sum, w_l = 1/5 and
+    # alpha/beta = 1e-3. Their VGG-19 is rescaled to a mean activation of 1 and takes BGR in
+    # 0..255; here it is torchvision's, and average pooling is followed by a gain instead.
+    "gatys2016": Preset(
+        encoder="vgg19",
+        size=512,
+        pooling="average",
+        initial="noise",
+        optimiser="lbfgs",
+        learning_rate=1.0,
+        scales=(Scale(1.0, 500),),
+        style_shape="long_side",
+        content_layers={"conv4_2": 1.0},
+        style_layers={layer: 1e3 / width**2 for layer, width in _GATYS_WIDTHS.items()},
+        content_weight=1.0,
+        style_weight=1.0,
+        total_variation_weight=0.0,
+        content_error="mean",
+        style_error="mean",
+        pixels="imagenet",
+    ),
+    # Ours. Half size first, where most of the style settles at a quarter of the cost; errors
+    # relative to the targets', so that one set of weights serves every encoder.
+    "fast": Preset(
+        encoder="vgg19",
+        size=256,
+        pooling="average",
+        initial="content",
+        optimiser="adam",
+        learning_rate=0.03,
+        scales=(Scale(0.5, 150), Scale(1.0, 80)),
+        style_shape="long_side",
+        content_layers={"conv4_2": 1.0},
+        style_layers={
+            "conv1_1": 1.0,
+            "conv2_1": 1.0,
+            "conv3_1": 1.0,
+            "conv4_1": 1.0,
+            "conv5_1": 1.0,
+        },
+        content_weight=1.0,
+        style_weight=5.0,
+        total_variation_weight=5.0,
+        content_error="relative",
+        style_error="relative",
+        pixels="rgb",
+    ),
+}
+
+
+def resolve_preset(name: str, overrides: Mapping[str, Any] | None = None) -> Preset:
+    """The preset called `name` with some of its fields replaced.
+
+    Args:
+        overrides: field of `Preset` -> value; `scales` as a list of [fraction, iterations].
+
+    Raises:
+        ValueError: naming the field, its value and what was expected.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"preset: expected {_one_of(PRESETS)}, got {name!r}")
+    changes = dict(overrides or {})
+    fields = [field.name for field in dataclasses.fields(Preset) if field.name != "encoder"]
+    for field in changes:
+        if field not in fields:
+            raise ValueError(f"{field}: not a field of a preset; expected {_one_of(fields)}")
+    if "scales" in changes:
+        changes["scales"] = _read_scales(changes["scales"])
+    return dataclasses.replace(PRESETS[name], **changes)
+
+
+def _read_scales(value: Any) -> tuple[Scale, ...]:
+    try:
+        return tuple(Scale(fraction, iterations) for fraction, iterations in value)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"scales: expected a list of [fraction, iterations], got {value!r}"
+        ) from None
