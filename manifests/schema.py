@@ -18,7 +18,7 @@ def check_plain_name(name: str) -> str:
 
 
 PlainName = Annotated[str, BeforeValidator(lambda name: check_plain_name(str(name)))]
-Path = Annotated[str, Field(min_length=1)]
+PathText = Annotated[str, Field(min_length=1)]
 Whole = Annotated[int, Field(strict=True)]
 
 
@@ -29,22 +29,22 @@ class _Model(BaseModel):
 class Content(_Model):
     """Content images: a folder (its class folders become labels), a glob, a .csv or .jsonl."""
 
-    path: Path
+    path: PathText
     split: PlainName = "train"
 
 
 class Style(_Model):
     """Style images; `weight` is their share in random pairing, per image."""
 
-    path: Path
+    path: PathText
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
 
 
 class Pair(_Model):
     """One pair of strategy `listed`: two files that content and styles name."""
 
-    content: Path
-    style: Path
+    content: PathText
+    style: PathText
 
 
 class Pairing(_Model):
@@ -52,7 +52,7 @@ class Pairing(_Model):
 
     strategy: Literal["random", "all", "zip", "listed"] = "random"
     styles_per_content: Annotated[Whole, Field(ge=1)] = 1
-    pairs: Path | tuple[Pair, ...] | None = None
+    pairs: PathText | tuple[Pair, ...] | None = None
 
     @model_validator(mode="after")
     def _fields_fit_strategy(self) -> Pairing:
@@ -70,7 +70,7 @@ class Stylize(_Model):
     """How pairs are optimised; what is left out comes from the preset."""
 
     encoder: str = "vgg19"
-    weights: Path | None = None
+    weights: PathText | None = None
     preset: str = "fast"
     size: Annotated[Whole, Field(ge=16, le=8192)] | None = None
     strength: tuple[float, float] = (1.0, 1.0)
@@ -125,7 +125,7 @@ class ImageFormat(_Model):
 class Output(_Model):
     """Where the dataset goes; splits that are not listed are copied without variants."""
 
-    path: Path
+    path: PathText
     format: Literal["imagefolder"] = "imagefolder"
     image: ImageFormat = ImageFormat()
     splits: Annotated[tuple[PlainName, ...], Field(min_length=1)] = ("train",)

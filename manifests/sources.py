@@ -120,9 +120,12 @@ def _find(
     path = read.resolve(written)
     before = len(problems)
     nothing = True
-    for one in _look(path, written, problems):
-        nothing = False
-        yield one
+    try:
+        for one in _look(path, written, problems):
+            nothing = False
+            yield one
+    except ManifestError as error:  # of a list that cannot be read
+        problems += error.problems
     if nothing and len(problems) == before:
         expected = "a folder, glob, image, .csv or .jsonl"
         there = f"no image in {path}" if path.is_dir() else f"nothing at {path}"
