@@ -102,7 +102,7 @@ def plan(
             table.add_row(name, f"{count:,}", meaning)
         out_console.print(table)
         left = estimate(job)
-        out_console.print(
+        _say(
             f"about {duration(left.seconds)} on this machine, {file_size(left.disk_bytes)} of disk"
         )
 
@@ -116,7 +116,7 @@ def validate(manifest: ManifestArgument) -> None:
         problems = check_manifest(read_for_run(manifest))
         if problems:
             raise ManifestError(problems)
-        out_console.print(f"{manifest}: valid", highlight=False)
+        _say(f"{manifest}: valid")
 
 
 @app.command()
@@ -147,7 +147,7 @@ def stylize(
             preserve_color=preserve_color,
             console=error_console,
         )
-        out_console.print(f"{output}: loss {losses[0]:.4g} → {losses[1]:.4g}", highlight=False)
+        _say(f"{output}: loss {losses[0]:.4g} → {losses[1]:.4g}")
 
 
 @app.command()
@@ -195,12 +195,9 @@ def demo(
         from flows.demo import prepare_demo
 
         manifest = prepare_demo(out)
-        out_console.print(f"photographs, styles and manifest are in {out}", highlight=False)
-        out_console.print(
-            "The demo runs on the encoder `random`: it shows the work, not the beauty. "
-            "For pictures, use vgg19: gramflow run MANIFEST --encoder vgg19",
-            highlight=False,
-        )
+        _say(f"photographs, styles and manifest are in {out}")
+        _say("the demo runs on the encoder `random`: it shows the work, not the beauty;")
+        _say(f"with network, vgg19 makes pictures: gramflow run {manifest} --encoder vgg19")
         sys.exit(_run(manifest))
 
 
@@ -236,31 +233,28 @@ def _run(
                     encoder=encoder,
                     weights=weights,
                 )
-    return _report(summary, manifest)
+    return _report(summary)
 
 
-def _report(summary: Summary, manifest: Path) -> int:
+def _report(summary: Summary) -> int:
     """Say what a run came to; exit status."""
 
-    def say(line: str) -> None:
-        out_console.print(line, highlight=False, markup=False)
-
     if summary.stopped:
-        say(f"stopped: {summary.made} images made in this run are kept, {summary.left} are left.")
-        say(f"To go on: gramflow run {manifest}")
+        _say(f"stopped: {summary.made} images made in this run are kept, {summary.left} are left")
+        _say("to go on, give the same command again")
         return INTERRUPTED
-    say(f"{summary.dataset} images in {summary.out} ({summary.made} made in this run)")
+    _say(f"{summary.dataset} images in {summary.out} ({summary.made} made in this run)")
     if summary.left:
-        say(f"{summary.left} images left; run again without --limit to make them")
+        _say(f"{summary.left} images left; run again without --limit to make them")
     if summary.set_aside:
         aside = f"{summary.out}/.gramflow/set_aside"
-        say(f"{summary.set_aside} files that the plan no longer wants were moved to {aside}")
+        _say(f"{summary.set_aside} files that the plan no longer wants were moved to {aside}")
     for path, why, images in summary.failures[:_FAILURES_SHOWN]:
-        say(f"failed: {path}: {why} ({images} images missing)")
+        _say(f"failed: {path}: {why} (images missing: {images})")
     if len(summary.failures) > _FAILURES_SHOWN:
-        say(f"… and {len(summary.failures) - _FAILURES_SHOWN} more")
+        _say(f"… and {len(summary.failures) - _FAILURES_SHOWN} more")
     if summary.failures:
-        say(f"all failures: {summary.out}/failures.jsonl; try them again with --retry-failed")
+        _say(f"all failures: {summary.out}/failures.jsonl; try them again with --retry-failed")
     return SOME_FAILED if summary.failures else 0
 
 
@@ -309,7 +303,13 @@ def _one_sentence_errors() -> Iterator[None]:
         _complain(str(error), WRONG_USE)
 
 
+def _say(line: str) -> None:
+    out_console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 def _complain(message: str, status: int) -> None:
     for line in message.splitlines():
-        error_console.print(f"error: {line}", style="red", highlight=False, markup=False)
+        error_console.print(
+            f"error: {line}", style="red", highlight=False, markup=False, soft_wrap=True
+        )
     sys.exit(status)

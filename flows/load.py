@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from manifests.images import UnusableImage, check_big_enough, decode_image, fit_within
+from manifests.images import UnusableImage, check_shape, decode_image, fit_within
 from manifests.plan import Base
 
 Pixels = npt.NDArray[np.uint8]
@@ -49,7 +49,7 @@ def load_content(base: Base) -> Loaded:
     """Raises FileAtFault, naming the content image."""
     try:
         decoded = decode_image(_read(base.content.file, base.content_sha256))
-        check_big_enough(base.width, base.height)
+        check_shape(base.width, base.height)
     except UnusableImage as error:
         raise FileAtFault(base.content.name, str(error)) from None
     image = decoded.image.resize((base.width, base.height), Image.Resampling.LANCZOS)
@@ -82,6 +82,7 @@ def as_pixels(image: Tensor) -> Pixels:
 def _style_pixels(file: str, sha256: bytes) -> Pixels:
     image = decode_image(_read(file, sha256)).image
     size = fit_within(*image.size, STYLE_LONG_SIDE_PX)
+    check_shape(*size)
     return np.asarray(image.resize(size, Image.Resampling.LANCZOS))
 
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from flows.engine import choose_device
 from flows.load import STYLE_LONG_SIDE_PX, as_pixels, as_tensor
 from manifests.durable import write_whole
-from manifests.images import UnusableImage, check_big_enough, decode_image, encode_image, fit_within
+from manifests.images import UnusableImage, check_shape, decode_image, encode_image, fit_within
 from nst_core import Iteration, Stylizer, load_encoder, resolve_preset
 
 _FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
@@ -76,7 +76,7 @@ def _opened(file: Path, long_side_px: int) -> Image.Image:
     try:
         image = decode_image(file.read_bytes()).image
         image = image.resize(fit_within(*image.size, long_side_px), Image.Resampling.LANCZOS)
-        check_big_enough(*image.size)
+        check_shape(*image.size)
     except UnusableImage as error:
         raise UnusableImage(f"{file}: {error}") from None
     return image

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from dataclasses import dataclass
-from typing import Any
 
 from augment.recipes import Applied
 from flows.version import VERSION
 from manifests.identity import canonical_json, source_id
 from manifests.ledger import Row
-from manifests.plan import Base, Plan, Variant
+from manifests.plan import Base, Engine, Plan, Variant
 from nst_core import Stylized
 
 _SIGNIFICANT_DIGITS = 6
@@ -36,6 +34,10 @@ class Optimisation:
         )
 
 
+_NO_ENGINE = Engine("", "", "", {}, 0)
+_NO_OPTIMISATION = Optimisation({}, {}, 0, "")
+
+
 def done_row(
     plan: Plan,
     base: Base,
@@ -47,46 +49,49 @@ def done_row(
     notes: tuple[str, ...],
     optimisation: Optimisation | None,
 ) -> Row:
-    """Metadata of one file; the same columns for every kind, null where one has no meaning.
+    """Metadata of one file.
+
+    The same columns of the same types for every kind: where one has no meaning, text is empty
+    and a number is 0, never null, because readers take a column's type from one split's rows.
 
     Args:
         size: (width, height) of the file in pixels.
         data: its bytes.
     """
-    engine = plan.engine if base.style is not None else None
-    row: dict[str, Any] = {
+    engine = plan.engine if base.style is not None else _NO_ENGINE
+    done = optimisation or _NO_OPTIMISATION
+    losses = {
+        f"{name}_loss_{when}": _rounded(values.get(name, 0.0))
+        for name in ("content", "style", "total_variation", "total")
+        for when, values in (("start", done.loss_start), ("end", done.loss_end))
+    }
+    return {
         "file": variant.file,
-        "label": base.content.labels.class_name,
+        "label": base.content.labels.class_name or "",
         "split": base.content.split,
         "source_id": source_id(base.content_sha256),
         "variant_id": variant.id,
         "kind": base.kind(variant),
         "content_path": base.content.name,
-        "style_path": None if base.style is None else base.style.name,
+        "style_path": "" if base.style is None else base.style.name,
         "width": size[0],
         "height": size[1],
         "seed": plan.manifest.seed,
-        "encoder": engine and engine.encoder,
-        "encoder_sha256": engine and engine.encoder_sha256,
-        "preset": engine and engine.preset,
-        "strength": base.strength if engine else None,
-        "stylize_parameters": canonical_json(plan.parameters(base)) if engine else None,
-    }
-    for name in ("content", "style", "total_variation", "total"):
-        for when in ("start", "end"):
-            losses = getattr(optimisation, f"loss_{when}", None)
-            row[f"{name}_loss_{when}"] = None if losses is None else _rounded(losses[name])
-    row |= {
-        "iterations": None if optimisation is None else optimisation.iterations,
-        "stop_reason": None if optimisation is None else optimisation.stop_reason,
-        "recipe": variant.recipe,
+        "encoder": engine.encoder,
+        "encoder_sha256": engine.encoder_sha256,
+        "preset": engine.preset,
+        "strength": base.strength,
+        "stylize_parameters": canonical_json(plan.parameters(base)) if base.style else "",
+        **losses,
+        "iterations": done.iterations,
+        "stop_reason": done.stop_reason,
+        "recipe": variant.recipe or "",
         "recipe_index": variant.index,
         "applied_transforms": canonical_json([list(one) for one in applied]),
         "notes": "; ".join(notes),
         "sha256": hashlib.sha256(data).hexdigest(),
         "gramflow_version": VERSION,
     }
-    return row
 
 
 def failed_rows(base: Base, path: str, error: str) -> list[Row]:
@@ -103,7 +108,5 @@ def failed_rows(base: Base, path: str, error: str) -> list[Row]:
     ]
 
 
-def _rounded(value: float) -> float | None:
-    if not math.isfinite(value):
-        return None
+def _rounded(value: float) -> float:
     return float(f"{value:.{_SIGNIFICANT_DIGITS}g}")

@@ -98,7 +98,7 @@ def _count(exported: Exported, row: Row) -> None:
         ("class", "label"),
         ("style", "style_path"),
     ):
-        if row[column] is not None:
+        if row[column]:
             exported.counts[name][row[column]] += 1
 
 

@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 100_000_000
+# What an encoder can take: the stride of its deepest layer.
 MIN_SIDE_PX = 16
+MAX_ASPECT = 32
 
 SUFFIXES = frozenset(
     {
@@ -81,12 +83,14 @@ def fit_within(width: int, height: int, long_side_px: int) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def check_big_enough(width: int, height: int) -> None:
-    """Raises UnusableImage for a side under MIN_SIDE_PX, the stride of the deepest layer."""
+def check_shape(width: int, height: int) -> None:
+    """Raises UnusableImage for a side under MIN_SIDE_PX, and for sides beyond MAX_ASPECT:1."""
     if min(width, height) < MIN_SIDE_PX:
         raise UnusableImage(
-            f"{width}x{height} px at the output size; both sides must be >= {MIN_SIDE_PX} px"
+            f"{width}x{height} px at the size of the work; both sides must be >= {MIN_SIDE_PX} px"
         )
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise UnusableImage(f"{width}x{height} px; sides must be at most {MAX_ASPECT}:1")
 
 
 def _open(data: bytes) -> Image.Image:

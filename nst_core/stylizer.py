@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
@@ -20,6 +21,8 @@ from nst_core.losses import (
 )
 from nst_core.presets import Preset
 from nst_core.resize import fit_long_side, resize
+
+_MAX_ASPECT = 32
 
 StopReason = Literal["iterations", "not_finite"]
 
@@ -115,7 +118,7 @@ class Stylizer:
 
         Args:
             content: B x 3 x H x W, float, sRGB in 0..1; sides at least the stride of the
-                deepest layer (16 px for conv5_1).
+                deepest layer (16 px for conv5_1) and at most 32:1.
             style: B x 3 x H' x W', or B tensors of 3 x H' x W' of any sizes, likewise.
             strength: per pair in 0..1, default 1: the style target is
                 (1 - strength) Gram(content) + strength Gram(style), so 0 keeps the content's own
@@ -138,7 +141,7 @@ class Stylizer:
                     f"{name}: expected one per content image ({batch}), got {len(values)}"
                 )
         for one in styles:
-            _check_images("style", one, min_side_px=1)
+            _check_images("style", one, self._min_side_px)
         for value in strength:
             if not 0 <= value <= 1:
                 raise ValueError(f"strength: expected 0..1, got {value!r}")
@@ -194,7 +197,7 @@ class Stylizer:
         with torch.no_grad():
             start = self._losses(initial, targets)
             end = self._losses(images, targets)
-        usable = torch.isfinite(end.total).tolist()
+        usable = torch.isfinite(start.total + end.total).tolist()
         return Stylized(
             images=images,
             start=start,
@@ -284,12 +287,10 @@ class Stylizer:
     def _fit_style(self, style: Tensor, content: Tensor) -> Tensor:
         height, width = content.shape[-2:]
         if self.preset.style_shape == "long_side":
-            height, width = fit_long_side(style.shape[2], style.shape[3], max(height, width))
-            if min(height, width) < self._min_side_px:
-                raise ValueError(
-                    f"style: {style.shape[3]}x{style.shape[2]} px is {width}x{height} at the "
-                    f"content's long side; expected both sides >= {self._min_side_px} px"
-                )
+            # Larger than the content where its short side would be less than the encoder can take.
+            aspect = max(style.shape[2:]) / min(style.shape[2:])
+            long_side_px = max(height, width, math.ceil(self._min_side_px * aspect))
+            height, width = fit_long_side(style.shape[2], style.shape[3], long_side_px)
         return resize(style, height, width)
 
     def _initial_image(self, content: Tensor, styles: list[Tensor], seeds: Sequence[int]) -> Tensor:
@@ -340,6 +341,11 @@ def _check_images(name: str, images: Tensor, min_side_px: int) -> None:
         raise ValueError(
             f"{name}: {images.shape[3]}x{images.shape[2]} px; expected both sides >= "
             f"{min_side_px} px, the stride of the deepest layer"
+        )
+    if max(images.shape[2:]) > _MAX_ASPECT * min(images.shape[2:]):
+        raise ValueError(
+            f"{name}: {images.shape[3]}x{images.shape[2]} px; expected sides of at most "
+            f"{_MAX_ASPECT}:1"
         )
     if not bool(((images >= 0) & (images <= 1)).all()):
         raise ValueError(f"{name}: expected values in 0..1, got {_range(images)}")

@@ -1,0 +1,142 @@
+"""Commands, their exit statuses and what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from flows.cli import app
+from tests.flows.conftest import JobFolder
+from tests.flows.pictures import photo, write_bad_files
+from tests.flows.processes import finished
+
+pytestmark = pytest.mark.usefixtures("api_url")
+
+
+def said(*arguments: str | Path) -> tuple[int, str]:
+    """Exit status and output of a command run in this process."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, " ".join(result.output.split())
+
+
+def test_validate_accepts_a_right_manifest(job: JobFolder) -> None:
+    assert said("validate", job.manifest) == (0, f"{job.manifest}: valid")
+
+
+def test_validate_shows_every_problem_with_its_line(job: JobFolder) -> None:
+    job.manifest.write_text(
+        "version: 1\n"
+        "name: small\n"
+        "content: [{path: photos}, {path: nowhere}]\n"
+        "styles: [{path: styles}]\n"
+        "stylize:\n"
+        "  encoder: vgg91\n"
+        "  override: {learning_rate: -1}\n"
+        "augment:\n"
+        "  recipes:\n"
+        "    a: [{Rotate: {limt: 3}}]\n"
+        "    b: [{Rotat: {}}]\n"
+        "output: {path: out}\n"
+    )
+    status, output = said("validate", job.manifest)
+    assert status == 2
+    for place in (
+        "job.yaml:3: content[1].path: nothing at",
+        "job.yaml:6: stylize.encoder: expected one of vgg19",
+        "job.yaml:7: stylize.override.learning_rate: learning_rate: expected a number > 0, got -1",
+        "job.yaml:10: augment.recipes.a[0].Rotate: Rotate has no argument limt",
+        "job.yaml:11: augment.recipes.b[0].Rotat: Rotat is no transform",
+    ):
+        assert place in output
+
+
+def test_run_refuses_a_wrong_manifest_before_it_starts_anything(job: JobFolder) -> None:
+    job.write(content=[])
+    status, output = said("run", job.manifest)
+    assert status == 2
+    assert "job.yaml:4: content" in output
+    assert not job.out.exists()
+
+
+def test_plan_counts_by_state_and_estimates(job: JobFolder) -> None:
+    status, before = said("plan", job.manifest)
+    assert status == 0
+    assert "new │ 36" in before
+    assert "of disk" in before
+    job.run()
+    (job.folder / "photos" / "cat" / "photo0.png").unlink()
+    photo(70).save(job.folder / "photos" / "dog" / "photo1.png")
+    _, after = said("plan", job.manifest)
+    for count in ("new │ 9", "done │ 18", "stale │ 9", "orphan │ 9"):
+        assert count in after
+
+
+def test_run_exits_with_1_and_names_what_failed(job: JobFolder) -> None:
+    _, bad = write_bad_files(job.folder / "photos" / "dog")
+    status, output = finished("run", job.manifest)
+    assert status == 1
+    for name in bad:
+        assert f"failed: photos/dog/{name}: " in output
+    assert "--retry-failed" in output
+    assert "Traceback" not in output
+
+
+def test_stylize_writes_one_picture(tmp_path: Path) -> None:
+    photo(1, 64, 48).save(tmp_path / "content.png")
+    photo(2, 80, 80).save(tmp_path / "style.png")
+    images = [tmp_path / name for name in ("content.png", "style.png", "result.png")]
+    arguments = ["stylize", images[0], images[1], "-o", images[2], "--encoder", "random"]
+    status, output = said(*arguments, "--size", "32")
+    assert status == 0
+    assert "loss" in output
+    assert Image.open(images[2]).size == (32, 24)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--output", "x.bmp"], "expected a file ending of .jpg"),
+        (["--output", "x.png", "--preset", "best"], "preset: expected one of report2019"),
+        (["--output", "x.png", "--strength", "2"], "strength: expected 0..1"),
+        (["--output", "x.png", "--size", "3"], "size: expected a whole number >= 16"),
+        (["--output", "x.png", "--encoder", "compact"], "encoder compact: its weights are not"),
+        (["--output", "x.png", "--encoder", "vgg"], "encoder: expected one of vgg19"),
+        (["--output", "x.png", "--encoder", "vgg19", "--weights", "none.pth"], "none.pth is no"),
+    ],
+)
+def test_stylize_explains_wrong_arguments(
+    tmp_path: Path, arguments: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo(1).save("photo.png")
+    extra = [] if "--encoder" in arguments else ["--encoder", "random"]
+    status, output = said("stylize", "photo.png", "photo.png", *arguments, *extra)
+    assert status == 2
+    assert expected in output
+
+
+def test_folder_stylizes_a_folder_and_then_only_what_is_new(tmp_path: Path) -> None:
+    for index in range(2):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        photo(index).save(tmp_path / "in" / f"{index}.png")
+    photo(9).save(tmp_path / "style.png")
+    command = ["folder", tmp_path / "in", "--style", tmp_path / "style.png"]
+    command += ["--out", tmp_path / "out", "--encoder", "random", "--size", "32"]
+    status, output = finished(*command)
+    assert status == 0, output
+    assert "2 images in" in output
+    photo(5).save(tmp_path / "in" / "5.png")
+    status, output = finished(*command)
+    assert "3 images in" in output
+    assert "(1 made in this run)" in output
+
+
+def test_help_names_the_commands() -> None:
+    _, output = said("--help")
+    for command in ("demo", "run", "plan", "validate", "stylize", "folder"):
+        assert command in output

@@ -1,0 +1,252 @@
+"""The main flow, run for real: what it makes, and what it makes again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.flows.conftest import TINY, JobFolder
+from tests.flows.pictures import photo, write_bad_files
+
+# Of each photo: itself, its 2 variants, 2 pairs, and their 2 variants each.
+PER_PHOTO = 1 + 2 + 2 + 4
+
+
+def rows(job: JobFolder, split: str = "train") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (job.out / split / "metadata.jsonl").open()]
+
+
+def failures(job: JobFolder) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (job.out / "failures.jsonl").open()]
+
+
+def test_a_run_makes_every_image_of_the_manifest(job: JobFolder) -> None:
+    summary = job.run()
+    assert (summary.made, summary.failed, summary.left) == (4 * PER_PHOTO, 0, 0)
+    assert Counter(row["kind"] for row in rows(job)) == {
+        "original": 4,
+        "augmented": 8,
+        "stylized": 8,
+        "stylized_augmented": 16,
+    }
+    assert Counter(row["label"] for row in rows(job)) == {"cat": 18, "dog": 18}
+    assert failures(job) == []
+
+
+def test_rows_and_files_describe_each_other(job: JobFolder) -> None:
+    job.run()
+    files = job.images()
+    assert {f"train/{row['file_name']}" for row in rows(job)} == set(files)
+    for row in rows(job):
+        data = files[f"train/{row['file_name']}"]
+        assert hashlib.sha256(data).hexdigest() == row["sha256"]
+        with Image.open(job.out / "train" / row["file_name"]) as image:
+            assert image.size == (row["width"], row["height"])
+        assert row["file_name"].startswith(f"{row['label']}/")
+        assert row["variant_id"][:12] in row["file_name"]
+
+
+def test_rows_say_how_an_image_was_made(job: JobFolder) -> None:
+    job.run()
+    by_kind = {row["kind"]: row for row in rows(job)}
+    styled = by_kind["stylized_augmented"]
+    assert styled["encoder"] == "random"
+    assert len(styled["encoder_sha256"]) == 64
+    assert styled["preset"] == "fast"
+    assert styled["strength"] == 1.0
+    assert json.loads(styled["stylize_parameters"])["scales"] == [[1.0, 2]]
+    assert styled["total_loss_end"] < styled["total_loss_start"]
+    assert (styled["iterations"], styled["stop_reason"]) == (2, "iterations")
+    assert styled["style_path"].startswith("styles/style")
+    assert styled["content_path"].startswith("photos/")
+    assert [name for name, _ in json.loads(styled["applied_transforms"])]
+    assert by_kind["original"]["encoder"] == by_kind["original"]["style_path"] == ""
+    assert all(value is not None for row in rows(job) for value in row.values())
+    assert {tuple(row) for row in rows(job)} == {tuple(styled)}, "every row has every column"
+    about = json.loads((job.out / "dataset.json").read_text())
+    assert about["images"] == 36
+    assert about["counts"]["kind"]["stylized"] == 8
+    assert about["manifest"]["seed"] == 7
+    assert about["versions"]["torch"]
+
+
+def test_a_second_run_does_nothing(job: JobFolder) -> None:
+    job.run()
+    before = {file: file.stat().st_mtime_ns for file in job.out.glob("train/*/*.jpg")}
+    assert job.run().made == 0
+    assert {file: file.stat().st_mtime_ns for file in job.out.glob("train/*/*.jpg")} == before
+
+
+def test_the_bytes_do_not_depend_on_the_folder_or_the_run(job: JobFolder, tmp_path: Path) -> None:
+    job.run()
+    first = job.images()
+    job.run(out=tmp_path / "again")
+    assert JobFolder(tmp_path / "again").folder.exists()
+    again = {
+        str(file.relative_to(tmp_path / "again")): file.read_bytes()
+        for file in (tmp_path / "again").glob("train/*/*.jpg")
+    }
+    assert again == first
+
+
+def test_an_extended_manifest_does_only_what_is_new(job: JobFolder) -> None:
+    job.run()
+    before = job.images()
+    photo(50).save(job.folder / "photos" / "cat" / "new.png")
+    summary = job.run()
+    assert summary.made == PER_PHOTO
+    assert summary.set_aside == 0
+    assert before.items() <= job.images().items()
+
+
+def test_a_new_recipe_makes_only_its_own_variants(job: JobFolder) -> None:
+    job.run()
+    before = job.images()
+    recipes = {
+        "turn": [{"Rotate": {"limit": 15, "p": 1.0}}],
+        "light": [{"RandomBrightnessContrast": {"p": 1.0}}],
+        "mirror": [{"HorizontalFlip": {"p": 1.0}}],
+    }
+    job.write(augment={"recipes": recipes, "variants": {"original": 1, "stylized": 1}})
+    assert job.run().made == 4 + 8
+    assert before.items() <= job.images().items()
+
+
+def test_a_changed_photo_makes_only_its_own_images_stale(job: JobFolder) -> None:
+    job.run()
+    photo(51, 48, 32).save(job.folder / "photos" / "cat" / "photo0.png")
+    summary = job.run()
+    assert (summary.made, summary.set_aside) == (PER_PHOTO, PER_PHOTO)
+    assert len(rows(job)) == len(job.images()) == 4 * PER_PHOTO
+    aside = list((job.out / ".gramflow" / "set_aside").rglob("*.jpg"))
+    assert {file.name.split("-")[0] for file in aside} == {"photo0"}
+
+
+def test_a_changed_parameter_makes_only_the_pairs_stale(job: JobFolder) -> None:
+    job.run()
+    job.write(stylize=TINY | {"strength": 0.5})
+    summary = job.run()
+    assert summary.made == summary.set_aside == 4 * (2 + 4)
+
+
+def test_a_deleted_file_is_made_again_with_the_same_bytes(job: JobFolder) -> None:
+    job.run()
+    before = job.images()
+    for name in [name for name in before if "photo1-stylized" in name]:
+        (job.out / name).unlink()
+    assert job.run().made == 2 + 4
+    assert job.images() == before
+
+
+def test_bad_files_fail_alone_with_one_line_each(job: JobFolder) -> None:
+    good, bad = write_bad_files(job.folder / "photos" / "cat")
+    summary = job.run()
+    assert summary.failed == len(bad) * PER_PHOTO
+    assert summary.dataset == (4 + len(good)) * PER_PHOTO
+    assert sorted(line["path"] for line in failures(job)) == sorted(
+        f"photos/cat/{name}" for name in bad
+    )
+    assert {line["images_missing"] for line in failures(job)} == {PER_PHOTO}
+
+
+def test_a_bad_style_fails_only_its_pairs(job: JobFolder) -> None:
+    (job.folder / "styles" / "style0.png").write_bytes(b"no picture")
+    job.write(pairing={"strategy": "all"})
+    summary = job.run()
+    assert summary.failed == 4 * 3
+    assert [line["path"] for line in failures(job)] == ["styles/style0.png"]
+    assert summary.dataset == 4 * (3 + 2 * 3)
+
+
+def test_a_recipe_that_does_not_fit_an_image_fails_that_image_alone(job: JobFolder) -> None:
+    crop = {"crop": [{"RandomCrop": {"height": 36, "width": 36}}]}
+    job.write(augment={"recipes": crop, "variants": {"original": 1, "stylized": 0}})
+    summary = job.run()
+    assert summary.failed == 1, "photo0 is 32 px high, the others 36 and more"
+    assert failures(job)[0]["path"] == "photos/cat/photo0.png"
+
+
+def test_what_failed_is_tried_again_only_when_asked(job: JobFolder) -> None:
+    (job.folder / "photos" / "dog" / "broken.png").write_bytes(b"no picture")
+    job.run()
+    assert (job.run().made, job.run().failed) == (0, 0)
+    assert job.run(retry_failed=True).failed == PER_PHOTO
+    assert len(failures(job)) == 1
+
+
+def test_other_splits_are_copied_without_variants(job: JobFolder) -> None:
+    photo(60).save(job.folder / "held_out.png")
+    job.write(content=[{"path": "photos"}, {"path": "held_out.png", "split": "val"}])
+    assert job.run().made == 4 * PER_PHOTO + 1
+    assert [row["kind"] for row in rows(job, "val")] == ["original"]
+
+
+def test_without_styles_there_are_only_variants(job: JobFolder) -> None:
+    job.write(styles=[])
+    assert job.run().made == 4 * 3
+    assert json.loads((job.out / "dataset.json").read_text())["engine"] is None
+
+
+def test_a_limit_stops_there_and_the_next_run_goes_on(job: JobFolder) -> None:
+    first = job.run(limit=7)
+    assert (first.made, first.left, len(job.images())) == (7, 29, 7)
+    assert len(rows(job)) == 7
+    assert job.run().made == 29
+
+
+def test_a_job_of_many_chunks_runs_in_parts(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import flows.dataset
+
+    monkeypatch.setattr(flows.dataset, "_TASKS_PER_FLOW", 3)
+    assert job.run().made == 4 * PER_PHOTO
+
+
+def test_a_full_disk_or_the_like_ends_the_run_and_loses_nothing(job: JobFolder) -> None:
+    job.out.mkdir()
+    (job.out / "train").write_text("a file where the folder should be")
+    with pytest.raises(OSError, match="train"):
+        job.run()
+    (job.out / "train").unlink()
+    assert job.run().made == 4 * PER_PHOTO
+
+
+def test_prefect_knows_the_run_and_its_chunks(job: JobFolder) -> None:
+    job.run()
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    with get_client(sync_client=True) as client:
+        newest = client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1)[0]
+        assert newest.name == "stylize job"
+        assert newest.state is not None
+        assert newest.state.is_completed()
+        chunks = len(list((job.out / ".gramflow" / "ledger").glob("*.jsonl")))
+        tasks = _eventually(
+            lambda: client.read_task_runs(
+                flow_run_filter=FlowRunFilter(id={"any_": [newest.id]}),  # type: ignore[arg-type]
+            ),
+            chunks,
+        )
+    assert all(task.state.is_completed() for task in tasks)
+    assert tasks[0].name.startswith("chunk ")
+
+
+def _eventually(read: Any, count: int) -> Any:
+    """Task records reach the server's database within seconds."""
+    import time
+
+    for _ in range(100):
+        found = read()
+        if len(found) == count and all(one.state.is_final() for one in found):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"expected {count} finished task runs, the server has {len(found)}")

@@ -1,0 +1,76 @@
+"""The Prefect server that the command line starts for itself."""
+
+from __future__ import annotations
+
+import os
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from flows.server import ServerError, prefect_server
+from tests.flows.conftest import JobFolder
+from tests.flows.processes import finished, gramflow, processes_with, wait_until
+
+
+@pytest.fixture
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine where nobody has set up Prefect."""
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.delenv("PREFECT_HOME", raising=False)
+
+
+def test_the_server_lives_as_long_as_the_block(tmp_path: Path, no_server: None) -> None:
+    with prefect_server(tmp_path / "home") as url:
+        assert os.environ["PREFECT_API_URL"] == url
+        assert url.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(f"{url}/health") as answer:
+            assert answer.status == 200
+        port = url.split(":")[2].split("/")[0]
+        assert processes_with(f"--port {port}")
+    assert "PREFECT_API_URL" not in os.environ
+    wait_until(lambda: not processes_with(f"--port {port}"), "the server is gone", seconds=10)
+
+
+def test_a_server_of_the_users_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with prefect_server(tmp_path / "home") as url:
+        assert url == "http://127.0.0.1:9/api"
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_server_that_cannot_start_says_where_its_log_is(
+    tmp_path: Path, no_server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_DATABASE_CONNECTION_URL", "nonsense://nowhere")
+    with (
+        pytest.raises(ServerError, match=r"server\.log"),
+        prefect_server(tmp_path / "home"),
+    ):
+        pass
+
+
+def test_a_killed_run_leaves_no_server_behind(job: JobFolder, no_server: None) -> None:
+    process = gramflow("run", job.manifest)
+    home = job.folder / "out.prefect"
+    wait_until(lambda: (home / "prefect.db").exists(), "its server has a database", seconds=90)
+    guards = [
+        number
+        for number in processes_with("flows.guard")
+        if f"PPid:\t{process.pid}\n" in Path(f"/proc/{number}/status").read_text()
+    ]
+    assert len(guards) == 1
+    port = Path(f"/proc/{guards[0]}/cmdline").read_text().split("\0")[-2]
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not processes_with(f"--port {port}"), "its server is gone", seconds=15)
+    wait_until(lambda: guards[0] not in processes_with("flows.guard"), "its guard is gone")
+
+
+def test_a_run_without_a_server_of_the_users_brings_its_own(
+    job: JobFolder, no_server: None
+) -> None:
+    status, output = finished("run", job.manifest)
+    assert status == 0, output
+    assert "36 images in" in output
+    assert (job.folder / "out.prefect" / "prefect.db").exists()
