@@ -12,7 +12,7 @@ from nst_core import Encoder, Preset, Stylizer, load_encoder, resolve_preset
 from nst_core.encoder import stride_px
 
 # Nominal speeds for grouping pairs into chunks; they decide no result, only a chunk's size.
-_NOMINAL_FLOP_PER_S = {"cpu": 200e9, "cuda": 20e12}
+_NOMINAL_FLOP_PER_S = {"cpu": 100e9, "cuda": 20e12}
 _NOMINAL_S_PER_VARIANT = 0.01
 _PAIRS_PER_BATCH = {"cpu": 4, "cuda": 32}
 _PIXELS_OF_THAT_BATCH = 256 * 256

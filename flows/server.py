@@ -17,8 +17,8 @@ from pathlib import Path
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 5.0
 _POLL_S = 0.1
-# Task records reach the database in bursts; see the settings below for the interval.
-_DRAIN_S = 1.5
+# The server writes task records in bursts; see the settings below for the interval.
+_RECORDER_S = 1.5
 
 _SETTINGS = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -76,7 +76,7 @@ def prefect_server(home: Path) -> Iterator[str]:
     try:
         _wait_until_healthy(url, guard, log)
         yield url
-        time.sleep(_DRAIN_S)
+        _drain()
     finally:
         del os.environ["PREFECT_API_URL"]
         _stop(guard)
@@ -94,6 +94,18 @@ def _wait_until_healthy(url: str, guard: subprocess.Popen[bytes], log: Path) -> 
         except (OSError, urllib.error.URLError):
             time.sleep(_POLL_S)
     raise ServerError(f"the Prefect server did not start; its last words are in {log}")
+
+
+def _drain() -> None:
+    """Let logs and task records of this process arrive before the server ends."""
+    if "prefect" not in sys.modules:
+        return
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogHandler
+
+    APILogHandler().flush()
+    EventsWorker.drain_all(timeout=_STOP_TIMEOUT_S)
+    time.sleep(_RECORDER_S)
 
 
 def _stop(guard: subprocess.Popen[bytes]) -> None:
