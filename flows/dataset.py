@@ -95,17 +95,25 @@ def stylize_dataset(
     shutil.rmtree(job.ledger.temporary_folder, ignore_errors=True)
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
 
-    images, pending_sizes = 0, []
+    images = pending = 0
     for chunk in job.chunks():
         images += chunk.images
-        pending_sizes.append(todo.of_chunk(chunk).images)
-    pending = sum(pending_sizes)
+        pending += todo.of_chunk(chunk).images
     to_do = pending if limit is None else min(limit, pending)
-    control.tell(Started(images, to_do))
+
+    def chunks_to_do() -> Iterator[Chunk]:
+        return _limited((todo.of_chunk(chunk) for chunk in job.chunks()), to_do)
+
+    tasks = pairs = 0
+    work = 0.0
+    for chunk in chunks_to_do():
+        tasks += 1
+        pairs += chunk.pairs
+        work += job.work(chunk)
+    control.tell(Started(images, to_do, pairs, work))
 
     tally = _Tally()
-    chunks = _limited((todo.of_chunk(chunk) for chunk in job.chunks()), to_do)
-    tasks = sum(size > 0 for size in pending_sizes)
+    chunks = chunks_to_do()
     if tasks <= _TASKS_PER_FLOW:
         _run_chunks(job, chunks, control, tally)
     else:

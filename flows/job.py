@@ -37,6 +37,10 @@ class Job:
         """All chunks of the plan, whether done or not."""
         return chunks(self.plan.bases(), nominal_seconds(self.stylizer))
 
+    def work(self, chunk: Chunk) -> float:
+        """Nominal seconds of a chunk."""
+        return sum(map(nominal_seconds(self.stylizer), chunk.bases))
+
 
 def read_for_run(
     manifest: Path, out: Path | None = None, encoder: str | None = None, weights: Path | None = None

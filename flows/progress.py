@@ -18,10 +18,19 @@ class Hashing:
 
 @dataclass(frozen=True)
 class Started:
-    """The plan stands: images of the whole dataset, and those that this run is to make."""
+    """The plan stands.
+
+    Attributes:
+        images: of the whole dataset.
+        to_do: images that this run is to make.
+        pairs: that it is to optimise.
+        work: nominal seconds of both; a share of it is a share of the time.
+    """
 
     images: int
     to_do: int
+    pairs: int
+    work: float
 
 
 @dataclass(frozen=True)
@@ -35,11 +44,12 @@ class Optimised:
 
 @dataclass(frozen=True)
 class ChunkDone:
-    """A chunk is on record."""
+    """A chunk is on record: images made and failed, pairs optimised, its share of the work."""
 
     images: int
     failed: int
     pairs: int
+    work: float
 
 
 Event = Hashing | Started | Optimised | ChunkDone

@@ -11,7 +11,6 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeRemainingColumn,
 )
 
 from flows.progress import ChunkDone, Event, Hashing, Optimised, Started
@@ -30,13 +29,12 @@ class RunDisplay:
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
-            TextColumn("left"),
-            TimeRemainingColumn(),
             console=console,
             disable=not self._live,
         )
         self._task = self._bar.add_task("starting", total=None, note="")
-        self._total = self._images = self._failed = self._pairs = 0
+        self._total = self._images = self._failed = self._pairs = self._pairs_to_do = 0
+        self._work = self._work_done = 0.0
         self._started_s = self._last_line_s = time.monotonic()
 
     def __enter__(self) -> RunDisplay:
@@ -56,27 +54,38 @@ class RunDisplay:
         if isinstance(event, Hashing):
             self._bar.update(self._task, description="reading files", note=f"{event.files}")
         elif isinstance(event, Started):
-            self._total = event.to_do
+            self._total, self._pairs_to_do, self._work = event.to_do, event.pairs, event.work
             self._started_s = time.monotonic()
             self._bar.reset(self._task, total=event.to_do, description="images", note="")
             self._say(f"{event.to_do} of {event.images} images to make")
         elif isinstance(event, Optimised):
-            self._note(f"optimising {event.pairs} pairs, iteration {event.iteration}/{event.of}")
+            self._show(f"optimising {event.pairs} pairs, iteration {event.iteration}/{event.of}")
         elif isinstance(event, ChunkDone):
             self._images += event.images + event.failed
             self._failed += event.failed
             self._pairs += event.pairs
-            self._note("")
+            self._work_done += event.work
+            self._show("")
             self._bar.update(self._task, completed=self._images)
             self._say_now_and_then()
 
-    def _note(self, doing: str) -> None:
-        facts = [f"{self._failed} failed", self._speed(), doing]
-        self._bar.update(self._task, note=" · ".join(fact for fact in facts if fact))
+    def _show(self, doing: str) -> None:
+        self._bar.update(self._task, note=self._facts(doing))
+
+    def _facts(self, doing: str = "") -> str:
+        facts = [f"{self._failed} failed", self._speed(), self._left(), doing]
+        return " · ".join(fact for fact in facts if fact)
 
     def _speed(self) -> str:
         elapsed_s = time.monotonic() - self._started_s
         return f"{self._pairs / elapsed_s:.2f} pairs/s" if self._pairs else ""
+
+    def _left(self) -> str:
+        # Pairs are nearly all of the work; before the first is done nothing is known of it.
+        if not self._work_done or (self._pairs_to_do and not self._pairs):
+            return ""
+        elapsed_s = time.monotonic() - self._started_s
+        return f"{duration(elapsed_s / self._work_done * (self._work - self._work_done))} left"
 
     def _say(self, line: str) -> None:
         if not self._live:
@@ -87,15 +96,7 @@ class RunDisplay:
         if now_s - self._last_line_s < _PLAIN_LINE_EVERY_S and self._images < self._total:
             return
         self._last_line_s = now_s
-        elapsed_s = now_s - self._started_s
-        left_s = elapsed_s / self._images * (self._total - self._images)
-        facts = [
-            f"{self._images}/{self._total} images",
-            f"{self._failed} failed",
-            self._speed(),
-            f"{duration(left_s)} left",
-        ]
-        self._say(" · ".join(fact for fact in facts if fact))
+        self._say(f"{self._images}/{self._total} images · {self._facts()}")
 
 
 def duration(seconds: float) -> str:

@@ -75,8 +75,12 @@ def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
                     only = replace(image.base, variants=(variant,))
                     failed += failed_rows(only, image.base.content.name, str(error))
     job.ledger.record(chunk, done, failed)
-    pairs_done = sum(base.style is not None for base in chunk.bases)
-    return ChunkDone(images=len(done), failed=len(failed), pairs=pairs_done)
+    return ChunkDone(
+        images=len(done),
+        failed=len(failed),
+        pairs=chunk.pairs,
+        work=job.work(chunk),
+    )
 
 
 def _groups(job: Job, bases: Sequence[Base]) -> Iterator[list[Base]]:

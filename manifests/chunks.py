@@ -30,6 +30,10 @@ class Chunk:
     def images(self) -> int:
         return sum(len(base.variants) for base in self.bases)
 
+    @property
+    def pairs(self) -> int:
+        return sum(base.style is not None for base in self.bases)
+
 
 def chunks(bases: Iterable[Base], seconds: Callable[[Base], float]) -> Iterator[Chunk]:
     """Group bases of one shape, with or without style, in plan order.
