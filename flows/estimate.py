@@ -13,7 +13,7 @@ from PIL import Image
 
 from flows.engine import pairs_per_batch
 from flows.job import Job
-from flows.load import FileAtFault, load_content
+from flows.load import FileAtFault, load
 from manifests.comparison import FilesOnDisk, Todo
 from manifests.images import encode_image
 from manifests.plan import Base
@@ -65,7 +65,7 @@ def _probe_files(job: Job, bases: list[Base]) -> tuple[float, float]:
     started_s, size_bytes, pixels, files = time.perf_counter(), 0, 0, 0
     for base in bases:
         try:
-            loaded = load_content(base)
+            loaded = load(base)
         except FileAtFault:
             continue
         size_bytes += len(encode_image(Image.fromarray(loaded.pixels), output.type, output.quality))

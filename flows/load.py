@@ -33,37 +33,36 @@ class FileAtFault(Exception):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A content image at the output size.
+    """The images of one base.
 
     Attributes:
-        pixels: H x W x 3, uint8, sRGB.
-        notes: what had to be assumed about the file.
+        pixels: the content image at the output size, H x W x 3, uint8, sRGB.
+        style: 3 x H' x W', float32, sRGB in 0..1, long side at most 2048 px; None without style.
+        notes: what had to be assumed about the files, one sentence each.
     """
 
     base: Base
     pixels: Pixels
+    style: Tensor | None
     notes: tuple[str, ...]
 
 
-def load_content(base: Base) -> Loaded:
-    """Raises FileAtFault, naming the content image."""
+def load(base: Base) -> Loaded:
+    """The images of a base. Raises FileAtFault, naming the file that cannot be used."""
     try:
         decoded = decode_image(_read(base.content.file, base.content_sha256))
         check_shape(base.width, base.height)
     except UnusableImage as error:
         raise FileAtFault(base.content.name, str(error)) from None
     image = decoded.image.resize((base.width, base.height), Image.Resampling.LANCZOS)
-    return Loaded(base, np.asarray(image), decoded.notes)
-
-
-def load_style(base: Base) -> Tensor:
-    """3 x H x W, float32, sRGB in 0..1, long side at most 2048 px. Raises FileAtFault."""
-    assert base.style is not None
+    if base.style is None:
+        return Loaded(base, np.array(image), None, decoded.notes)
     try:
-        pixels = _style_pixels(base.style.file, base.style_sha256)
+        style, style_notes = _style_pixels(base.style.file, base.style_sha256)
     except UnusableImage as error:
         raise FileAtFault(base.style.name, str(error)) from None
-    return as_tensor(pixels)
+    notes = (*decoded.notes, *(f"style: {note}" for note in style_notes))
+    return Loaded(base, np.array(image), as_tensor(style), notes)
 
 
 def as_tensor(pixels: Pixels) -> Tensor:
@@ -79,11 +78,11 @@ def as_pixels(image: Tensor) -> Pixels:
 
 
 @lru_cache(maxsize=_STYLES_IN_MEMORY)
-def _style_pixels(file: str, sha256: bytes) -> Pixels:
-    image = decode_image(_read(file, sha256)).image
-    size = fit_within(*image.size, STYLE_LONG_SIDE_PX)
+def _style_pixels(file: str, sha256: bytes) -> tuple[Pixels, tuple[str, ...]]:
+    decoded = decode_image(_read(file, sha256))
+    size = fit_within(*decoded.image.size, STYLE_LONG_SIDE_PX)
     check_shape(*size)
-    return np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+    return np.array(decoded.image.resize(size, Image.Resampling.LANCZOS)), decoded.notes
 
 
 def _read(file: str, sha256: bytes) -> bytes:

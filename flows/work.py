@@ -9,12 +9,11 @@ from itertools import islice
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from augment.recipes import Applied, Recipe
 from flows.engine import pairs_per_batch
 from flows.job import Job
-from flows.load import FileAtFault, Loaded, as_pixels, as_tensor, load_content, load_style
+from flows.load import FileAtFault, Loaded, as_pixels, as_tensor, load
 from flows.progress import ChunkDone, Control, Optimised
 from flows.rows import Optimisation, done_row, failed_rows
 from manifests.chunks import Chunk
@@ -23,12 +22,9 @@ from manifests.identity import seed_of
 from manifests.images import encode_image
 from manifests.ledger import Row
 from manifests.plan import Base, Variant
-from nst_core import Iteration, Stylized, Stylizer
+from nst_core import Iteration, Stylized
 
 _TELL_EVERY_ITERATIONS = 10
-
-Pair = tuple[Loaded, Tensor]
-Stylization = tuple[Loaded, Optimisation]
 
 
 def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
@@ -46,41 +42,25 @@ def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
     for group in _groups(job, chunk.bases):
         control.check()
         loaded: list[Loaded] = []
-        pairs: list[Pair] = []
         for base in group:
             try:
-                content = load_content(base)
-                if base.style is None:
-                    loaded.append(content)
-                else:
-                    pairs.append((content, load_style(base)))
+                loaded.append(load(base))
             except FileAtFault as fault:
                 failed += failed_rows(base, fault.name, fault.error)
-        finished: list[tuple[Loaded, Optimisation | None]] = [(one, None) for one in loaded]
-        if pairs:
-            assert job.stylizer is not None
-            with job.optimiser_slot:
-                stylized = _stylize(job, job.stylizer, pairs, control)
-            for (content, _), result in zip(pairs, stylized):
-                if isinstance(result, str):
-                    failed += failed_rows(content.base, content.base.content.name, result)
-                else:
-                    finished.append(result)
-        for image, optimisation in finished:
+        for image, optimisation in _stylized(job, loaded, control):
+            content_name = image.base.content.name
+            if isinstance(optimisation, str):
+                failed += failed_rows(image.base, content_name, optimisation)
+                continue
             for variant in image.base.variants:
                 control.check()
                 try:
                     done.append(_write(job, image, variant, recipes, optimisation))
                 except ValueError as error:
                     only = replace(image.base, variants=(variant,))
-                    failed += failed_rows(only, image.base.content.name, str(error))
+                    failed += failed_rows(only, content_name, str(error))
     job.ledger.record(chunk, done, failed)
-    return ChunkDone(
-        images=len(done),
-        failed=len(failed),
-        pairs=chunk.pairs,
-        work=job.work(chunk),
-    )
+    return ChunkDone(images=len(done), failed=len(failed), pairs=chunk.pairs, work=job.work(chunk))
 
 
 def _groups(job: Job, bases: Sequence[Base]) -> Iterator[list[Base]]:
@@ -94,38 +74,42 @@ def _groups(job: Job, bases: Sequence[Base]) -> Iterator[list[Base]]:
         yield group
 
 
-def _stylize(
-    job: Job, stylizer: Stylizer, pairs: Sequence[Pair], control: Control
-) -> list[Stylization | str]:
-    """Each pair stylized, or why it could not be."""
+def _stylized(
+    job: Job, loaded: Sequence[Loaded], control: Control
+) -> list[tuple[Loaded, Optimisation | str | None]]:
+    """Each image stylized with how that went, or why it could not be; without style, as it is."""
+    styles = [image.style for image in loaded if image.style is not None]
+    if not styles or job.stylizer is None:
+        return [(image, None) for image in loaded]
 
     def on_iteration(iteration: Iteration) -> None:
         control.check()
         if iteration.number % _TELL_EVERY_ITERATIONS == 0:
-            control.tell(Optimised(len(pairs), iteration.number, iteration.of))
+            control.tell(Optimised(len(loaded), iteration.number, iteration.of))
 
     try:
-        result = stylizer(
-            torch.stack([as_tensor(content.pixels) for content, _ in pairs]),
-            [style for _, style in pairs],
-            strength=[content.base.strength for content, _ in pairs],
-            seeds=[seed_of(content.base.id) for content, _ in pairs],
-            preserve_color=job.plan.manifest.stylize.preserve_color,
-            on_iteration=on_iteration,
-        )
+        with job.optimiser_slot:
+            result = job.stylizer(
+                torch.stack([as_tensor(image.pixels) for image in loaded]),
+                styles,
+                strength=[image.base.strength for image in loaded],
+                seeds=[seed_of(image.base.id) for image in loaded],
+                preserve_color=job.plan.manifest.stylize.preserve_color,
+                on_iteration=on_iteration,
+            )
     except ValueError as error:
-        if len(pairs) == 1:
-            return [str(error)]
+        if len(loaded) == 1:
+            return [(loaded[0], str(error))]
         # One of them is at fault; alone, each shows whether it is the one.
-        return [one for pair in pairs for one in _stylize(job, stylizer, [pair], control)]
-    return [_stylization(content, result, i) for i, (content, _) in enumerate(pairs)]
+        return [one for image in loaded for one in _stylized(job, [image], control)]
+    return [_of_pair(image, result, index) for index, image in enumerate(loaded)]
 
 
-def _stylization(content: Loaded, result: Stylized, index: int) -> Stylization | str:
+def _of_pair(image: Loaded, result: Stylized, index: int) -> tuple[Loaded, Optimisation | str]:
     if result.stop_reason[index] == "not_finite":
-        return f"the loss is not finite after {result.iterations[index]} iterations"
+        return image, f"the loss is not finite after {result.iterations[index]} iterations"
     pixels = as_pixels(result.images[index])
-    return replace(content, pixels=pixels), Optimisation.of_pair(result, index)
+    return replace(image, pixels=pixels), Optimisation.of_pair(result, index)
 
 
 def _write(
