@@ -27,7 +27,10 @@ _NOT_FOR_IMAGE_FILES = frozenset(
     {
         *("BasicTransform", "DualTransform", "ImageOnlyTransform", "Transform3D", "Lambda"),
         *("FromFloat", "Normalize", "ToFloat", "ToTensor3D", "ToTensorV2"),
-        *("FrequencyMasking", "TimeMasking", "TimeReverse"),
+        *("FrequencyMasking", "TimeMasking", "TimeReverse", "CubicSymmetry"),
+        # They do nothing, or fail, without boxes or masks.
+        *("BBoxSafeRandomCrop", "RandomSizedBBoxSafeCrop", "CropNonEmptyMaskIfExists"),
+        *("AtLeastOneBBoxRandomCrop", "ConstrainedCoarseDropout"),
     }
 )
 # Arrays in the applied parameters up to this size are kept; noise maps and the like are not.
@@ -58,7 +61,7 @@ class Recipe:
     """One named pipeline. Not for several threads at once: drawing moves its generators."""
 
     def __init__(self, steps: Sequence[Step]) -> None:
-        """Raises ValueError for what `check_recipes` would list."""
+        """Raises ValueError for the first problem that `check_recipes` would list."""
         self._pipeline = A.Compose(
             [_build(name, arguments) for step in steps for name, arguments in step.items()],
             save_applied_params=True,
@@ -123,7 +126,10 @@ def _is_step(value: Any) -> bool:
 def _build(name: str, arguments: Mapping[str, Any]) -> Any:
     kind = getattr(A, name, None)
     if name in _CONTAINERS:
-        inner = [_build(*next(iter(step.items()))) for step in arguments["transforms"]]
+        steps = arguments.get("transforms")
+        if not isinstance(steps, list) or not steps or not all(map(_is_step, steps)):
+            raise ValueError(f"{name}: expected transforms, a list of {{Transform: {{…}}}}")
+        inner = [_build(*next(iter(step.items()))) for step in steps]
         arguments = {**arguments, "transforms": inner}
     elif not _is_transform(kind) or name in _NOT_FOR_IMAGE_FILES or name.endswith("3D"):
         raise ValueError(
@@ -138,14 +144,24 @@ def _build(name: str, arguments: Mapping[str, Any]) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
             transform = kind(**arguments)
-    except (ValueError, TypeError, UserWarning) as error:
+    except (ValueError, TypeError, ZeroDivisionError, UserWarning) as error:
         raise ValueError(f"{name}: {_first_reason(error)}") from None
+    _check_what_albumentations_lets_through(name, transform)
     needs = getattr(transform, "targets_as_params", None)
     if needs:
         raise ValueError(
             f"{name} needs {', '.join(needs)} beside the image; it cannot be used here"
         )
     return transform
+
+
+def _check_what_albumentations_lets_through(name: str, transform: Any) -> None:
+    if not isinstance(transform.p, (int, float)) or not 0 <= transform.p <= 1:
+        raise ValueError(f"{name}: p: expected a number in 0..1, got {transform.p!r}")
+    if getattr(transform, "n", 1) < 1:
+        raise ValueError(f"{name}: n: expected a number >= 1, got {transform.n!r}")
+    if getattr(transform, "num_output_channels", 3) != 3:
+        raise ValueError(f"{name}: num_output_channels: expected 3, images stay RGB")
 
 
 def _is_transform(kind: Any) -> bool:

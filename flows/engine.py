@@ -14,7 +14,9 @@ from nst_core.encoder import stride_px
 # Nominal speeds for grouping pairs into chunks; they decide no result, only a chunk's size.
 _NOMINAL_FLOP_PER_S = {"cpu": 100e9, "cuda": 20e12}
 _NOMINAL_S_PER_VARIANT = 0.01
-_PAIRS_PER_BATCH = {"cpu": 4, "cuda": 32}
+# On a CPU a batch gains next to nothing, and alone a pair's bytes depend on no company: neither
+# on a limit, nor on what else the manifest names.
+_PAIRS_PER_BATCH = {"cpu": 1, "cuda": 32}
 _PIXELS_OF_THAT_BATCH = 256 * 256
 
 

@@ -120,7 +120,10 @@ class Encoder(nn.Module):
 
 def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:
     channels_out, channels_in = weight.shape[:2]
-    conv = nn.Conv2d(channels_in, channels_out, 3, padding=1, padding_mode="replicate")
-    conv.weight.data = weight.float().contiguous(memory_format=torch.channels_last)
-    conv.bias.data = bias.float()  # type: ignore[union-attr]  # Conv2d always has one here
+    # On "meta" the module draws no random weights of its own.
+    conv = nn.Conv2d(
+        channels_in, channels_out, 3, padding=1, padding_mode="replicate", device="meta"
+    )
+    conv.weight = nn.Parameter(weight.float().contiguous(memory_format=torch.channels_last))
+    conv.bias = nn.Parameter(bias.float())
     return conv

@@ -17,6 +17,10 @@ StyleShape = Literal["long_side", "content"]
 PixelSpace = Literal["rgb", "imagenet"]
 
 
+# Far above any sensible weight; what is larger overflows float32.
+_LARGEST = 1e30
+
+
 def _check_number(
     name: str,
     value: Any,
@@ -27,8 +31,8 @@ def _check_number(
     whole: bool = False,
 ) -> None:
     kind = int if whole else (int, float)
-    fits = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
-    if not fits or value < low or value > high or (above and value == low):
+    number = isinstance(value, kind) and not isinstance(value, bool)
+    if not number or not low <= value <= min(high, _LARGEST) or (above and value == low):
         expected = f"a {'whole ' if whole else ''}number {'>' if above else '>='} {low:g}"
         expected += f" and <= {high:g}" if high < math.inf else ""
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
@@ -38,6 +42,8 @@ def _check_layer_weights(name: str, value: Any) -> None:
     if not isinstance(value, Mapping) or not value:
         raise ValueError(f"{name}: expected a mapping of layer to weight, got {value!r}")
     for layer, weight in value.items():
+        if not isinstance(layer, str):
+            raise ValueError(f"{name}: expected names of layers, got {layer!r}")
         _check_number(f"{name} {layer}", weight, low=0)
 
 

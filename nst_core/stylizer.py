@@ -23,6 +23,8 @@ from nst_core.presets import Preset
 from nst_core.resize import fit_long_side, resize
 
 _MAX_ASPECT = 32
+# Steps that L-BFGS remembers; each costs two images of memory.
+_LBFGS_HISTORY = 20
 
 StopReason = Literal["iterations", "not_finite"]
 
@@ -72,6 +74,12 @@ class Stylized:
 class _Targets:
     content: dict[str, Tensor]
     grams: dict[str, Tensor]
+
+    def of_pairs(self, place: slice) -> _Targets:
+        return _Targets(
+            {layer: target[place] for layer, target in self.content.items()},
+            {layer: target[place] for layer, target in self.grams.items()},
+        )
 
 
 Listener = Callable[[Iteration], None]
@@ -143,7 +151,7 @@ class Stylizer:
         for one in styles:
             _check_images("style", one, self._min_side_px)
         for value in strength:
-            if not 0 <= value <= 1:
+            if not isinstance(value, (int, float)) or not 0 <= value <= 1:
                 raise ValueError(f"strength: expected 0..1, got {value!r}")
 
         content = content.to(self.device, torch.float32)
@@ -155,20 +163,13 @@ class Stylizer:
             ]
             content = color.as_gray(content)
 
-        # L-BFGS steps along directions made of dot products over all its pixels: one pair at a
-        # time, or neighbours would bend each other's path.
-        together = 1 if self.preset.optimiser == "lbfgs" else batch
-        parts = [
-            self._stylize(
-                content[i : i + together],
-                styles[i : i + together],
-                torch.tensor(strength[i : i + together], device=self.device),
-                seeds[i : i + together],
-                on_iteration,
-            )
-            for i in range(0, batch, together)
-        ]
-        result = _concatenate(parts)
+        result = self._stylize(
+            content,
+            styles,
+            torch.tensor([float(value) for value in strength], device=self.device),
+            seeds,
+            on_iteration,
+        )
         if preserve_color:
             return replace(result, images=color.with_color_of(result.images, colored))
         return result
@@ -185,25 +186,27 @@ class Stylizer:
         full_size = content.shape[2], content.shape[3]
         initial = self._initial_image(content, styles, seeds)
         images, done = initial, 0
+        finite = torch.ones(len(styles), dtype=torch.bool, device=self.device)
         for scale in preset.scales:
             height, width = (
                 max(self._min_side_px, round(side * scale.fraction)) for side in full_size
             )
             targets = self._targets(resize(content, height, width), styles, strength)
-            images = self._optimise(
+            images, stayed_finite = self._optimise(
                 resize(images, height, width), targets, scale.iterations, done, on_iteration
             )
+            finite &= stayed_finite
             done += scale.iterations
         with torch.no_grad():
             start = self._losses(initial, targets)
             end = self._losses(images, targets)
-        usable = torch.isfinite(start.total + end.total).tolist()
+        finite &= torch.isfinite(start.total + end.total)
         return Stylized(
             images=images,
             start=start,
             end=end,
             iterations=(done,) * len(styles),
-            stop_reason=tuple("iterations" if ok else "not_finite" for ok in usable),
+            stop_reason=tuple("iterations" if ok else "not_finite" for ok in finite.tolist()),
         )
 
     def _optimise(
@@ -213,29 +216,47 @@ class Stylizer:
         iterations: int,
         done_before: int,
         on_iteration: Listener | None,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
+        """The optimised images, and per image whether its loss stayed finite."""
         to_pixels, to_images = self._pixel_space()
-        pixels = to_pixels(images).clone().requires_grad_()
-        optimiser = self._optimiser(pixels)
-        latest: Tensor = images.new_zeros(images.shape[0])
+        batch = images.shape[0]
+        # L-BFGS steps along directions made of dot products over all its pixels: each pair has
+        # its own, or neighbours would bend each other's path. Adam and SGD go pixel by pixel.
+        together = 1 if self.preset.optimiser == "lbfgs" else batch
+        places = [slice(i, i + together) for i in range(0, batch, together)]
+        parts = [to_pixels(images)[place].clone().requires_grad_() for place in places]
+        optimisers = [self._optimiser(pixels) for pixels in parts]
+        losses = images.new_zeros(batch)
+        finite = torch.ones(batch, dtype=torch.bool, device=images.device)
 
-        def evaluate() -> float:
-            nonlocal latest
-            optimiser.zero_grad()
-            losses = self._losses(to_images(pixels), targets).total
-            # The sum: each image's gradient is that of its own loss alone.
-            total = losses.sum()
-            total.backward()  # type: ignore[no-untyped-call]
-            latest = losses.detach()
-            return total  # type: ignore[return-value]  # torch's optimisers take the tensor
+        def step(place: slice, pixels: Tensor, optimiser: torch.optim.Optimizer) -> None:
+            def evaluate() -> float:
+                optimiser.zero_grad()
+                losses_here = self._losses(to_images(pixels), targets.of_pairs(place)).total
+                losses[place] = losses_here.detach()
+                # The sum: each image's gradient is that of its own loss alone.
+                total = losses_here.sum() * self._gradient_scale(pixels)
+                total.backward()  # type: ignore[no-untyped-call]
+                return total  # type: ignore[return-value]  # torch's optimisers take the tensor
 
-        for number in range(1, iterations + 1):
             optimiser.step(evaluate)
             if self.preset.pixels == "rgb":
                 pixels.data.clamp_(0, 1)
+
+        for number in range(1, iterations + 1):
+            for place, pixels, optimiser in zip(places, parts, optimisers):
+                step(place, pixels, optimiser)
+            finite &= losses.isfinite()
             if on_iteration:
-                on_iteration(Iteration(done_before + number, self.preset.iterations, latest))
-        return to_images(pixels.detach()).clamp(0, 1)
+                on_iteration(
+                    Iteration(done_before + number, self.preset.iterations, losses.clone())
+                )
+        optimised = torch.cat([to_images(pixels.detach()) for pixels in parts])
+        return optimised.clamp(0, 1), finite
+
+    def _gradient_scale(self, pixels: Tensor) -> float:
+        """torch's L-BFGS drops steps by absolute thresholds, made for gradients of order 1."""
+        return float(pixels[0].numel()) if self.preset.optimiser == "lbfgs" else 1.0
 
     def _optimiser(self, pixels: Tensor) -> torch.optim.Optimizer:
         rate = self.preset.learning_rate
@@ -244,7 +265,7 @@ class Stylizer:
         if self.preset.optimiser == "sgd":
             return torch.optim.SGD([pixels], lr=rate)
         # One evaluation a step, so that an iteration is one evaluation for every optimiser.
-        return torch.optim.LBFGS([pixels], lr=rate, max_iter=1)
+        return torch.optim.LBFGS([pixels], lr=rate, max_iter=1, history_size=_LBFGS_HISTORY)
 
     def _losses(self, images: Tensor, targets: _Targets) -> PairLosses:
         preset = self.preset
@@ -313,31 +334,15 @@ class Stylizer:
         return (lambda images: (images - mean) / std), (lambda pixels: pixels * std + mean)
 
 
-def _concatenate(parts: Sequence[Stylized]) -> Stylized:
-    def losses(which: str) -> PairLosses:
-        return PairLosses(
-            **{
-                field.name: torch.cat([getattr(getattr(part, which), field.name) for part in parts])
-                for field in fields(PairLosses)
-            }
-        )
-
-    return Stylized(
-        images=torch.cat([part.images for part in parts]),
-        start=losses("start"),
-        end=losses("end"),
-        iterations=tuple(n for part in parts for n in part.iterations),
-        stop_reason=tuple(reason for part in parts for reason in part.stop_reason),
-    )
-
-
 def _check_images(name: str, images: Tensor, min_side_px: int) -> None:
     if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
         raise ValueError(
             f"{name}: expected float images of 3 x height x width, got {images.dtype} of "
             f"{' x '.join(map(str, images.shape))}"
         )
-    if min(images.shape[2:]) < min_side_px or images.shape[0] == 0:
+    if images.shape[0] == 0:
+        raise ValueError(f"{name}: expected at least one image, got none")
+    if min(images.shape[2:]) < min_side_px:
         raise ValueError(
             f"{name}: {images.shape[3]}x{images.shape[2]} px; expected both sides >= "
             f"{min_side_px} px, the stride of the deepest layer"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from nst_core.encoder import Encoder, layer_names
 
 _VGG_AVERAGE_POOL_GAIN = 2.0
+_VGG_BLOCK_WIDTHS = (64, 128, 256, 512, 512)
 _RANDOM_BLOCK_WIDTHS = (16, 32, 48, 64, 64)
 _RANDOM_CONVS_PER_BLOCK = (2, 2, 2, 2, 1)
 _RANDOM_SEED = 20160627  # the paper's day at CVPR; any fixed number would do
@@ -105,7 +107,7 @@ def _cached_or_downloaded(name: str) -> Path:
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, str(cached), hash_prefix=expected_prefix, progress=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, HTTPException) as error:
         raise EncoderUnavailable(
             f"encoder {name}: no weights. The download of {url} failed ({error}). Three ways out: "
             f"connect this machine and run again; or download that file elsewhere and put it at "
@@ -153,19 +155,23 @@ def _named_by_layer(
 ) -> dict[str, Tensor]:
     """torchvision numbers the modules of `features` (conv, relu, pool); the layers have names."""
     named: dict[str, Tensor] = {}
-    index = 0
-    previous_block = "1"
+    index, channels_in, previous_block = 0, 3, 1
     for layer in layer_names(convs_per_block):
-        block = layer[len("conv")]
+        block = int(layer[len("conv")])
         index += block != previous_block  # a pooling module
         previous_block = block
-        for kind in ("weight", "bias"):
+        channels_out = _VGG_BLOCK_WIDTHS[block - 1]
+        shapes = {"weight": (channels_out, channels_in, 3, 3), "bias": (channels_out,)}
+        for kind, shape in shapes.items():
             key = f"features.{index}.{kind}"
-            if not isinstance(state, Mapping) or key not in state:
+            value = state.get(key) if isinstance(state, Mapping) else None
+            if not isinstance(value, Tensor) or value.shape != shape:
                 raise EncoderUnavailable(
-                    f"weights: {path} has no {key}; expected torchvision's state dict of {name}"
+                    f"weights: {path} has no {key} of shape {shape}; expected torchvision's "
+                    f"state dict of {name}"
                 )
-            named[f"{layer}.{kind}"] = state[key]
+            named[f"{layer}.{kind}"] = value
+        channels_in = channels_out
         index += 2  # the convolution and its rectifier
     return named
 

@@ -66,11 +66,12 @@ class JobFolder:
 
         return stylize_dataset(self.manifest, **arguments)
 
-    def images(self) -> dict[str, bytes]:
+    def images(self, out: Path | None = None) -> dict[str, bytes]:
         """Path below the output folder -> bytes, of every image file of the dataset."""
+        folder = out or self.out
         return {
-            str(file.relative_to(self.out)): file.read_bytes()
-            for file in sorted(self.out.glob("[!.]*/**/*.jpg"))
+            str(file.relative_to(folder)): file.read_bytes()
+            for file in sorted(folder.glob("[!.]*/**/*.jpg"))
         }
 
 

@@ -1,0 +1,23 @@
+"""Fixtures of the room: the encoder that needs no download."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from nst_core.encoder import Encoder
+from nst_core.weights import load_encoder
+
+
+@pytest.fixture(autouse=True, scope="package")
+def one_thread() -> Iterator[None]:
+    """On images this small threads wait for each other longer than they work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    return load_encoder("random")

@@ -1,0 +1,488 @@
+"""The optimisation on tiny images with the random encoder."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from nst_core.encoder import Encoder
+from nst_core.losses import gram_matrix, style_loss
+from nst_core.presets import PRESETS, Preset, resolve_preset
+from nst_core.stylizer import Iteration, Stylized, Stylizer
+from nst_core.weights import load_encoder
+
+OPTIMISERS = {"adam": 0.03, "lbfgs": 1.0, "sgd": 0.01}
+any_optimiser = pytest.mark.parametrize("optimiser", OPTIMISERS)
+
+
+def pictures(count: int = 1, height: int = 32, width: int = 48, seed: int = 0) -> Tensor:
+    """Smooth blobs of colour."""
+    small = torch.rand(count, 3, 5, 6, generator=torch.Generator().manual_seed(seed))
+    return F.interpolate(small, (height, width), mode="bicubic").clamp(0, 1)
+
+
+def preset(iterations: int = 5, name: str = "fast", **overrides: Any) -> Preset:
+    return resolve_preset(name, {"scales": [[1.0, iterations]], **overrides})
+
+
+def with_optimiser(optimiser: str, iterations: int = 5, **overrides: Any) -> Preset:
+    rate = OPTIMISERS[optimiser]
+    return preset(iterations, optimiser=optimiser, learning_rate=rate, **overrides)
+
+
+def stylize(
+    encoder: Encoder, chosen: Preset, content: Tensor, style: Any, **arguments: Any
+) -> Stylized:
+    return Stylizer(encoder, chosen)(content, style, **arguments)
+
+
+def luma(images: Tensor) -> Tensor:
+    red, green, blue = images.unbind(1)
+    return (0.299 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
+
+
+@contextmanager
+def seen_by(encoder: Encoder) -> Iterator[list[Tensor]]:
+    """The images that the encoder looks at, in order."""
+    seen: list[Tensor] = []
+    hook = encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+    yield seen
+    hook.remove()
+
+
+@pytest.fixture(scope="module")
+def exact_encoder() -> Encoder:
+    """In float64, so that rounding cannot tip a rectifier from one batch size to the next."""
+    return load_encoder("random").double()
+
+
+# The result
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_loss_falls_and_the_result_is_an_image(name: str, encoder: Encoder) -> None:
+    content, style = pictures(2), pictures(2, seed=1)
+    result = stylize(encoder, preset(15, name), content, style)
+    assert result.images.shape == content.shape
+    assert result.images.dtype == torch.float32
+    assert result.images.min() >= 0
+    assert result.images.max() <= 1
+    assert (result.end.total < 0.9 * result.start.total).all()
+    assert result.iterations == (15, 15)
+    assert result.stop_reason == ("iterations", "iterations")
+
+
+@any_optimiser
+def test_every_optimiser_lowers_the_loss_of_every_pair(optimiser: str, encoder: Encoder) -> None:
+    result = stylize(
+        encoder, with_optimiser(optimiser, 30), pictures(3), pictures(3, 24, 24, seed=1)
+    )
+    assert (result.end.total < result.start.total).all()
+    assert (result.end.style < result.start.style).all()
+
+
+@any_optimiser
+@pytest.mark.parametrize("initial", ["content", "noise"])
+def test_a_pair_does_not_depend_on_its_neighbours(
+    optimiser: str, initial: str, exact_encoder: Encoder
+) -> None:
+    stylizer = Stylizer(exact_encoder, with_optimiser(optimiser, 8, initial=initial))
+    content, style = pictures(3), pictures(3, 40, 24, seed=1)
+    strength, seeds = [1.0, 0.6, 0.3], [11, 12, 13]
+    together = stylizer(content, style, strength=strength, seeds=seeds)
+    for i in range(3):
+        one = slice(i, i + 1)
+        alone = stylizer(content[one], style[one], strength=strength[one], seeds=seeds[one])
+        torch.testing.assert_close(together.images[one], alone.images, rtol=0, atol=1e-4)
+        assert together.end.of_pair(i) == pytest.approx(alone.end.of_pair(0), rel=1e-4)
+        assert together.start.of_pair(i) == pytest.approx(alone.start.of_pair(0), rel=1e-4)
+
+
+def test_the_same_call_gives_the_same_result(encoder: Encoder) -> None:
+    content, style = pictures(2), pictures(2, seed=1)
+    once = stylize(encoder, preset(), content, style)
+    again = stylize(encoder, preset(), content, style)
+    assert torch.equal(once.images, again.images)
+
+
+@pytest.mark.parametrize("pixels", ["rgb", "imagenet"])
+def test_the_tensors_given_are_left_as_they_were(pixels: str, encoder: Encoder) -> None:
+    content, style = pictures(), pictures(seed=1)
+    before = content.clone(), style.clone()
+    stylize(encoder, preset(pixels=pixels), content, style)
+    assert torch.equal(content, before[0])
+    assert torch.equal(style, before[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_other_floats_are_taken(dtype: torch.dtype, encoder: Encoder) -> None:
+    result = stylize(encoder, preset(), pictures().to(dtype), pictures(seed=1).to(dtype))
+    assert result.images.dtype == torch.float32
+    assert result.end.total < result.start.total
+
+
+@pytest.mark.parametrize("weight", [1e-4, 1.0, 1e4])
+def test_lbfgs_makes_headway_whatever_the_scale_of_the_loss(
+    weight: float, encoder: Encoder
+) -> None:
+    chosen = preset(25, "gatys2016", initial="content", content_weight=weight, style_weight=weight)
+    result = stylize(encoder, chosen, pictures(), pictures(seed=1))
+    assert result.end.total < 0.5 * result.start.total
+
+
+def test_end_losses_are_those_of_the_image_handed_out(encoder: Encoder) -> None:
+    chosen = preset(5, style_layers={"conv1_1": 2.0, "conv3_1": 0.5}, style_shape="content")
+    content, style = pictures(), pictures(seed=1)
+    result = stylize(encoder, chosen, content, style)
+    maps = encoder(result.images, chosen.layers, chosen.pooling)
+    grams = {k: gram_matrix(v) for k, v in encoder(style, chosen.layers, chosen.pooling).items()}
+    expected = style_loss(maps, grams, chosen.style_layers, chosen.style_error)
+    torch.testing.assert_close(result.end.style, expected)
+    losses = result.end.of_pair(0)
+    assert losses["total"] == pytest.approx(
+        losses["content"] + 5 * losses["style"] + 5 * losses["total_variation"]
+    )
+
+
+# Where it starts
+
+
+def start_image(encoder: Encoder, initial: str, **arguments: Any) -> Tensor:
+    """The initial image, one step of no length away."""
+    chosen = preset(1, initial=initial, optimiser="sgd", learning_rate=1e-12)
+    count = len(arguments.get("seeds", [0]))
+    styles = pictures(count, 40, 20, seed=1)
+    return stylize(encoder, chosen, pictures(count), styles, **arguments).images
+
+
+def test_it_may_start_from_the_content(encoder: Encoder) -> None:
+    torch.testing.assert_close(start_image(encoder, "content"), pictures())
+
+
+def test_it_may_start_from_the_style_in_the_shape_of_the_content(encoder: Encoder) -> None:
+    resized = F.interpolate(pictures(1, 40, 20, seed=1), (32, 48), mode="bicubic", antialias=True)
+    torch.testing.assert_close(start_image(encoder, "style"), resized.clamp(0, 1))
+
+
+def test_noise_is_repeated_by_its_seed_and_by_nothing_else(encoder: Encoder) -> None:
+    torch.manual_seed(1)
+    noise = start_image(encoder, "noise", seeds=[7, 8, 7])
+    torch.manual_seed(2)
+    again = start_image(encoder, "noise", seeds=[8])
+    torch.testing.assert_close(noise[0], noise[2])
+    torch.testing.assert_close(noise[1], again[0])
+    assert (noise[0] - noise[1]).abs().mean() > 0.1
+
+
+def test_noise_is_that_of_seed_0_unless_told(encoder: Encoder) -> None:
+    assert torch.equal(start_image(encoder, "noise"), start_image(encoder, "noise", seeds=[0]))
+
+
+def test_noise_has_the_mean_of_natural_images(encoder: Encoder) -> None:
+    noise = start_image(encoder, "noise", seeds=range(8))
+    mean = noise.mean(dim=(0, 2, 3))
+    assert mean.tolist() == pytest.approx([0.485, 0.456, 0.406], abs=0.03)
+    assert 0.15 < noise.std() < 0.3
+
+
+# Strength
+
+
+@any_optimiser
+def test_strength_0_keeps_the_content(optimiser: str, encoder: Encoder) -> None:
+    chosen = with_optimiser(optimiser, total_variation_weight=0)
+    result = stylize(encoder, chosen, pictures(), pictures(seed=1), strength=[0])
+    assert result.start.total.item() == pytest.approx(0, abs=1e-6)
+    torch.testing.assert_close(result.images, pictures(), rtol=0, atol=1 / 255)
+
+
+def test_more_strength_comes_nearer_to_the_style(encoder: Encoder) -> None:
+    strengths = [0, 0.25, 0.5, 0.75, 1]
+    chosen = preset(40, style_shape="content")
+    content, style = pictures().repeat(5, 1, 1, 1), pictures(seed=1).repeat(5, 1, 1, 1)
+    result = stylize(encoder, chosen, content, style, strength=strengths)
+    maps = encoder(result.images, chosen.style_layers, chosen.pooling)
+    target = encoder(style, chosen.style_layers, chosen.pooling)
+    grams = {layer: gram_matrix(one) for layer, one in target.items()}
+    distance = style_loss(maps, grams, chosen.style_layers, "relative")
+    assert (distance.diff() < 0).all()
+    assert distance[-1] < 0.5 * distance[0]
+
+
+def test_strength_is_1_unless_told(encoder: Encoder) -> None:
+    content, style = pictures(), pictures(seed=1)
+    told = stylize(encoder, preset(), content, style, strength=[1.0])
+    assert torch.equal(stylize(encoder, preset(), content, style).images, told.images)
+
+
+# Colour
+
+
+def test_preserve_color_keeps_the_chroma_and_moves_the_luma(encoder: Encoder) -> None:
+    content = 0.35 + 0.3 * pictures(2)
+    result = stylize(encoder, preset(10), content, pictures(2, seed=1), preserve_color=True)
+    within = ((result.images > 0) & (result.images < 1)).all(dim=1, keepdim=True).expand_as(content)
+    assert within.float().mean() > 0.5
+    chroma, expected = result.images - luma(result.images), content - luma(content)
+    torch.testing.assert_close(chroma[within], expected[within], rtol=0, atol=1e-5)
+    assert (luma(result.images) - luma(content)).abs().mean() > 0.02
+
+
+def test_without_preserve_color_the_chroma_moves(encoder: Encoder) -> None:
+    content = 0.35 + 0.3 * pictures()
+    result = stylize(encoder, preset(10), content, pictures(seed=1))
+    chroma, before = result.images - luma(result.images), content - luma(content)
+    assert (chroma - before).abs().mean() > 0.02
+
+
+def test_preserve_color_sees_only_gray(encoder: Encoder) -> None:
+    with seen_by(encoder) as seen:
+        stylize(encoder, preset(1), pictures(), pictures(seed=1), preserve_color=True)
+    content, style = seen[:2]
+    for images in (content, style):
+        torch.testing.assert_close(images[:, 0], images[:, 2])
+
+
+# Styles
+
+
+def test_styles_of_different_sizes_share_a_batch(exact_encoder: Encoder) -> None:
+    stylizer = Stylizer(exact_encoder, preset(5))
+    content = pictures(3)
+    styles = [pictures(1, *side, seed=9)[0] for side in ((40, 40), (24, 60), (64, 32))]
+    together = stylizer(content, styles)
+    for i in range(3):
+        alone = stylizer(content[i : i + 1], [styles[i]])
+        torch.testing.assert_close(together.images[i], alone.images[0], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("style_shape", "expected"), [("long_side", (48, 24)), ("content", (32, 48))]
+)
+def test_a_style_is_fitted_to_the_content(
+    style_shape: str, expected: tuple[int, int], encoder: Encoder
+) -> None:
+    with seen_by(encoder) as seen:
+        stylize(encoder, preset(1, style_shape=style_shape), pictures(), pictures(1, 64, 32))
+    assert tuple(seen[1].shape[2:]) == expected
+
+
+def test_a_narrow_style_stays_as_wide_as_the_encoder_needs(encoder: Encoder) -> None:
+    with seen_by(encoder) as seen:
+        stylize(encoder, preset(1), pictures(), pictures(1, 20, 400))
+    assert tuple(seen[1].shape[2:]) == (16, 320)
+
+
+# Listening
+
+
+@any_optimiser
+def test_a_listener_hears_every_iteration_of_the_whole_batch(
+    optimiser: str, encoder: Encoder
+) -> None:
+    heard: list[Iteration] = []
+    content, style = pictures(2), pictures(2, seed=1)
+    stylize(encoder, with_optimiser(optimiser, 6), content, style, on_iteration=heard.append)
+    assert [one.number for one in heard] == [1, 2, 3, 4, 5, 6]
+    assert {one.of for one in heard} == {6}
+    assert {tuple(one.total_loss.shape) for one in heard} == {(2,)}
+
+
+def test_a_listener_hears_the_loss_fall_from_that_of_the_start(encoder: Encoder) -> None:
+    heard: list[Tensor] = []
+    result = stylize(
+        encoder,
+        preset(20),
+        pictures(),
+        pictures(seed=1),
+        on_iteration=lambda one: heard.append(one.total_loss),
+    )
+    torch.testing.assert_close(heard[0], result.start.total)
+    assert heard[-1] < 0.5 * heard[0]
+
+
+def test_numbers_grow_over_the_scales(encoder: Encoder) -> None:
+    heard: list[Iteration] = []
+    chosen = preset(scales=[[0.5, 2], [1.0, 3]])
+    result = stylize(encoder, chosen, pictures(), pictures(seed=1), on_iteration=heard.append)
+    assert [(one.number, one.of) for one in heard] == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+    assert result.iterations == (5,)
+
+
+class Stop(Exception):
+    pass
+
+
+@any_optimiser
+def test_a_listener_may_stop_it_by_raising(optimiser: str, encoder: Encoder) -> None:
+    heard: list[int] = []
+
+    def listen(one: Iteration) -> None:
+        heard.append(one.number)
+        if one.number == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        stylize(
+            encoder,
+            with_optimiser(optimiser, 100),
+            pictures(),
+            pictures(seed=1),
+            on_iteration=listen,
+        )
+    assert heard == [1, 2]
+
+
+# Scales
+
+
+def test_it_works_from_coarse_to_fine(encoder: Encoder) -> None:
+    with seen_by(encoder) as seen:
+        result = stylize(encoder, preset(scales=[[0.5, 4], [1.0, 2]]), pictures(), pictures(seed=1))
+    sizes = [tuple(images.shape[2:]) for images in seen]
+    # The targets of a scale are content and style; two looks more are for the losses handed out.
+    assert sizes == [(16, 24)] * (2 + 4) + [(32, 48)] * (2 + 2 + 2)
+    assert result.images.shape == (1, 3, 32, 48)
+
+
+def test_a_fine_scale_starts_where_the_coarse_one_ended(encoder: Encoder) -> None:
+    with seen_by(encoder) as seen:
+        stylize(encoder, preset(scales=[[0.5, 30], [1.0, 1]]), pictures(), pictures(seed=1))
+    last_coarse, first_fine = seen[2 + 29], seen[2 + 30 + 2]
+    enlarged = F.interpolate(last_coarse, (32, 48), mode="bicubic").clamp(0, 1)
+    # One step of Adam lies between the last coarse image seen and the one enlarged.
+    assert (first_fine - enlarged).abs().mean() < 0.03
+    assert (first_fine - pictures()).abs().mean() > 0.05
+
+
+def test_a_coarse_scale_is_never_smaller_than_the_stride(encoder: Encoder) -> None:
+    with seen_by(encoder) as seen:
+        stylize(encoder, preset(scales=[[0.1, 1], [1, 1]]), pictures(1, 20, 40), pictures(seed=1))
+    assert tuple(seen[0].shape[2:]) == (16, 16)
+
+
+# Pixels
+
+
+def test_rgb_pixels_are_held_in_range_after_each_step(encoder: Encoder) -> None:
+    chosen = preset(4, pixels="rgb", learning_rate=0.5)
+    with seen_by(encoder) as seen:
+        stylize(encoder, chosen, pictures(), pictures(seed=1))
+    assert all(images.min() >= 0 and images.max() <= 1 for images in seen)
+
+
+def test_imagenet_pixels_are_cut_only_at_the_end(encoder: Encoder) -> None:
+    chosen = preset(4, pixels="imagenet", learning_rate=0.5)
+    with seen_by(encoder) as seen:
+        result = stylize(encoder, chosen, pictures(), pictures(seed=1))
+    assert seen[5].max() > 1
+    assert result.images.max() <= 1
+
+
+# Not finite
+
+
+def test_a_pair_whose_loss_explodes_is_marked_and_its_neighbour_is_not(encoder: Encoder) -> None:
+    chosen = with_optimiser("sgd", 8, pixels="imagenet")
+    stylizer = Stylizer(encoder, chosen)
+    # Of the encoder's mean colour no feature is left, and every error is huge relative to it.
+    featureless = encoder.mean.expand(1, 3, 32, 48)
+    content, style = pictures(2), torch.cat([featureless, pictures(seed=1)])
+    result = stylizer(content, style)
+    assert result.stop_reason == ("not_finite", "iterations")
+    assert result.end.total.isfinite().tolist() == [False, True]
+    alone = stylizer(content[1:], style[1:])
+    torch.testing.assert_close(result.images[1:], alone.images, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("iterations", range(1, 6))
+def test_a_loss_that_was_not_finite_is_never_called_a_success(
+    iterations: int, encoder: Encoder
+) -> None:
+    heard: list[Tensor] = []
+    chosen = preset(iterations, optimiser="sgd", learning_rate=1e12, pixels="imagenet")
+    result = stylize(
+        encoder,
+        chosen,
+        pictures(),
+        pictures(seed=1),
+        on_iteration=lambda one: heard.append(one.total_loss),
+    )
+    finite = bool(torch.cat(heard).isfinite().all())
+    assert result.stop_reason == ("iterations" if finite else "not_finite",)
+
+
+# What is refused
+
+
+def with_value(value: float) -> Tensor:
+    images = pictures()
+    images[0, 1, 2, 3] = value
+    return images
+
+
+Arguments = dict[str, Any]
+NARROW = pictures(1, 20, 1000)
+BAD_ARGUMENTS: dict[str, tuple[Arguments, str]] = {
+    "content without a batch": ({"content": pictures()[0]}, "content: expected float images"),
+    "no content at all": ({"content": pictures()[:0], "style": []}, "content"),
+    "content of 4 channels": ({"content": torch.rand(1, 4, 32, 48)}, "content: .*1 x 4 x 32 x 48"),
+    "content of 1 channel": ({"content": pictures()[:, :1]}, "content: .*1 x 1 x 32 x 48"),
+    "content of bytes": ({"content": torch.zeros(1, 3, 32, 48, dtype=torch.uint8)}, "uint8"),
+    "content with NaN": ({"content": with_value(float("nan"))}, "content: .*not finite"),
+    "content with infinity": ({"content": with_value(float("inf"))}, "content: .*not finite"),
+    "content below 0": ({"content": with_value(-0.1)}, r"content: expected values in 0..1.*-0\.1"),
+    "content above 1": ({"content": 255 * pictures()}, r"content: expected values in 0..1.*255"),
+    "content too low": ({"content": pictures(1, 15, 48)}, "content: 48x15 px; .*>= 16 px"),
+    "content too narrow": ({"content": pictures(1, 48, 15)}, "content: 15x48 px; .*>= 16 px"),
+    "content of 50 to 1": ({"content": NARROW}, "content: 1000x20 px; .* at most 32:1"),
+    "style of 4 channels": ({"style": torch.rand(1, 4, 32, 48)}, "style: expected float images"),
+    "style without colour": ({"style": [pictures()[0, 0]]}, "style: expected float images"),
+    "style of bytes": ({"style": [torch.zeros(3, 9, 9, dtype=torch.uint8)]}, "style: .*uint8"),
+    "style with NaN": ({"style": with_value(float("nan"))}, "style: .*not finite"),
+    "style below 0": ({"style": with_value(-0.1)}, "style: expected values in 0..1"),
+    "style above 1": ({"style": with_value(1.1)}, r"style: expected values in 0..1.*1\.1"),
+    "style too small": ({"style": pictures(1, 20, 15)}, "style: 15x20 px; .*>= 16 px"),
+    "style of 50 to 1": ({"style": NARROW}, "style: 1000x20 px; .* at most 32:1"),
+    "no style": ({"style": []}, r"style: expected one per content image \(1\), got 0"),
+    "two styles": ({"style": pictures(2)}, r"style: expected one per content image \(1\), got 2"),
+    "strength below 0": ({"strength": [-0.1]}, r"strength: expected 0..1, got -0\.1"),
+    "strength above 1": ({"strength": [1.5]}, r"strength: expected 0..1, got 1\.5"),
+    "strength NaN": ({"strength": [float("nan")]}, "strength: expected 0..1, got nan"),
+    "two strengths": ({"strength": [0.5, 1]}, "strength: expected one per content image"),
+    "no seed": ({"seeds": []}, "seeds: expected one per content image"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS)
+def test_a_bad_argument_is_named(arguments: Arguments, message: str, encoder: Encoder) -> None:
+    good: Arguments = {"content": pictures(), "style": pictures(seed=1)}
+    with pytest.raises(ValueError, match=message):
+        Stylizer(encoder, preset())(**{**good, **arguments})
+
+
+def test_no_content_is_not_called_too_small(encoder: Encoder) -> None:
+    with pytest.raises(ValueError, match="content") as raised:
+        Stylizer(encoder, preset())(pictures()[:0], [])
+    assert ">= 16 px" not in str(raised.value)
+
+
+def test_one_bad_style_of_several_is_refused(encoder: Encoder) -> None:
+    with pytest.raises(ValueError, match=r"style: .*not finite"):
+        stylize(encoder, preset(), pictures(2), torch.cat([pictures(), with_value(float("nan"))]))
+
+
+def test_smaller_images_are_taken_where_the_deepest_layer_is_shallower(encoder: Encoder) -> None:
+    shallow = preset(style_layers={"conv1_1": 1.0}, content_layers={"conv2_1": 1.0})
+    result = stylize(encoder, shallow, pictures(1, 4, 6), pictures(1, 6, 6, seed=1))
+    assert result.images.shape == (1, 3, 4, 6)
+
+
+@pytest.mark.parametrize("field", ["content_layers", "style_layers"])
+def test_a_layer_that_the_encoder_lacks_is_named(field: str, encoder: Encoder) -> None:
+    with pytest.raises(ValueError, match="conv9_1 are not in encoder random, which has conv1_1"):
+        Stylizer(encoder, preset(**{field: {"conv9_1": 1.0}}))
