@@ -163,6 +163,10 @@ def folder(
 ) -> None:
     """Stylize a folder on demand; done again, it does only what is new or changed."""
     with _one_sentence_errors():
+        if not content_dir.is_dir():
+            raise ValueError(f"{content_dir}: is no folder")
+        if not style.exists():
+            raise ValueError(f"{style}: there is no such style image or folder")
         manifest = out.absolute() / ".gramflow" / "folder.yaml"
         manifest.parent.mkdir(parents=True, exist_ok=True)
         settings: dict[str, Any] = {

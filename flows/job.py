@@ -83,6 +83,9 @@ def check_manifest(read: ReadManifest) -> list[Problem]:
         known = name in manifest.stylize.override
         place = ("stylize", "override", name) if known else ("stylize", name)
         problems.append(read.problem(place, str(error)))
+    out = output_folder(read)
+    if out.exists() and not out.is_dir():
+        problems.append(read.problem(("output", "path"), f"{out} is a file; expected a folder"))
     for listing in (list_content, list_styles, listed_pairs):
         try:
             listing(read)

@@ -76,8 +76,8 @@ def prefect_server(home: Path) -> Iterator[str]:
     try:
         _wait_until_healthy(url, guard, log)
         yield url
-        _drain()
     finally:
+        _drain()
         del os.environ["PREFECT_API_URL"]
         _stop(guard)
 

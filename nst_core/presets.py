@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
-from nst_core.encoder import Pooling
+from nst_core.encoder import Pooling, layer_names
 from nst_core.losses import ContentError, StyleError
 
 Optimiser = Literal["adam", "lbfgs", "sgd"]
@@ -17,6 +17,8 @@ StyleShape = Literal["long_side", "content"]
 PixelSpace = Literal["rgb", "imagenet"]
 
 
+# Of the largest VGG; an encoder may have fewer.
+_LAYERS = layer_names((2, 2, 4, 4, 4))
 # Far above any sensible weight; what is larger overflows float32.
 _LARGEST = 1e30
 
@@ -42,8 +44,8 @@ def _check_layer_weights(name: str, value: Any) -> None:
     if not isinstance(value, Mapping) or not value:
         raise ValueError(f"{name}: expected a mapping of layer to weight, got {value!r}")
     for layer, weight in value.items():
-        if not isinstance(layer, str):
-            raise ValueError(f"{name}: expected names of layers, got {layer!r}")
+        if layer not in _LAYERS:
+            raise ValueError(f"{name}: expected {_one_of(_LAYERS)}, got {layer!r}")
         _check_number(f"{name} {layer}", weight, low=0)
 
 

@@ -63,6 +63,22 @@ def test_run_refuses_a_wrong_manifest_before_it_starts_anything(job: JobFolder) 
     assert not job.out.exists()
 
 
+def test_an_output_path_that_is_a_file_is_refused(job: JobFolder) -> None:
+    job.write(output={"path": "job.yaml"})
+    status, output = said("run", job.manifest)
+    assert status == 2
+    assert "output.path: " in output
+    assert "is a file; expected a folder" in output
+
+
+def test_folder_names_what_is_not_there(tmp_path: Path) -> None:
+    arguments = ["folder", tmp_path, "--style", tmp_path / "nowhere", "--out", tmp_path / "out"]
+    status, output = said(*arguments)
+    assert status == 2
+    assert "nowhere: there is no such style image or folder" in output
+    assert not (tmp_path / "out").exists()
+
+
 def test_plan_counts_by_state_and_estimates(job: JobFolder) -> None:
     status, before = said("plan", job.manifest)
     assert status == 0

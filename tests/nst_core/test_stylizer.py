@@ -484,5 +484,5 @@ def test_smaller_images_are_taken_where_the_deepest_layer_is_shallower(encoder: 
 
 @pytest.mark.parametrize("field", ["content_layers", "style_layers"])
 def test_a_layer_that_the_encoder_lacks_is_named(field: str, encoder: Encoder) -> None:
-    with pytest.raises(ValueError, match="conv9_1 are not in encoder random, which has conv1_1"):
-        Stylizer(encoder, preset(**{field: {"conv9_1": 1.0}}))
+    with pytest.raises(ValueError, match="conv3_4 are not in encoder random, which has conv1_1"):
+        Stylizer(encoder, preset(**{field: {"conv3_4": 1.0}}))
