@@ -110,7 +110,7 @@ def _collect_lines(
     if id(node) in seen:
         # Aliases would let a small file expand to any size.
         message = "is a YAML alias; write the value out"
-        yield Problem(file, node.start_mark.line + 1, _dotted(field), message)
+        yield Problem(file, lines[field], _dotted(field), message)
         return
     seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):

@@ -1,0 +1,255 @@
+"""The plan: what it holds, and what a change makes new."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manifests.chunks import MAX_IMAGES, TARGET_SECONDS, chunks
+from manifests.errors import ManifestError
+from manifests.labels import Labels
+from manifests.pairing import RandomStyles
+from manifests.plan import MAX_VARIANTS_PER_BASE, Base, Plan, Variant
+from manifests.sources import ContentImage, StyleImage
+from tests.flows.pictures import photo
+from tests.manifests.conftest import MakePlan
+
+
+def ids(plan: Plan, *kinds: str) -> set[str]:
+    """Ids of all variants, or of those of some kinds."""
+    return {
+        variant.id
+        for base in plan.bases()
+        for variant in base.variants
+        if not kinds or base.kind(variant) in kinds
+    }
+
+
+def files(plan: Plan) -> list[str]:
+    return [variant.file for base in plan.bases() for variant in base.variants]
+
+
+def test_every_image_has_its_variants(make_plan: MakePlan) -> None:
+    plan = make_plan()
+    kinds = Counter(base.kind(v) for base in plan.bases() for v in base.variants)
+    assert kinds == {"original": 4, "augmented": 4, "stylized": 8, "stylized_augmented": 16}
+    assert len(ids(plan)) == len(set(files(plan))) == 32
+
+
+def test_files_are_named_after_split_class_source_and_kind(make_plan: MakePlan) -> None:
+    for file in files(make_plan()):
+        assert file.startswith(("train/cat/photo", "train/dog/photo"))
+        assert file.endswith(".jpg")
+
+
+def test_odd_names_become_plain_ones(make_plan: MakePlan, tmp_path: Path) -> None:
+    photo(9).save(tmp_path / "a b.c é.png")
+    (name,) = {file.split("-")[0] for file in files(make_plan(content=[{"path": "a b.c é.png"}]))}
+    assert name == "train/a_b_c_é"
+
+
+def test_the_same_inputs_give_the_same_ids_in_another_folder(
+    make_plan: MakePlan, tmp_path: Path
+) -> None:
+    before = ids(make_plan())
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("photos", "styles"):
+        shutil.copytree(tmp_path / name, moved / name)
+    assert ids(make_plan(moved)) == before
+
+
+def test_a_changed_photo_changes_only_its_own_ids(make_plan: MakePlan, tmp_path: Path) -> None:
+    before = ids(make_plan())
+    photo(77).save(tmp_path / "photos" / "cat" / "photo0.png")
+    assert len(before & ids(make_plan())) == 3 * 8
+
+
+def test_a_changed_style_changes_only_its_pairs(make_plan: MakePlan, tmp_path: Path) -> None:
+    everything = {"strategy": "all"}
+    before = ids(make_plan(pairing=everything))
+    photo(78, 40, 52).save(tmp_path / "styles" / "style1.png")
+    after = ids(make_plan(pairing=everything))
+    assert len(before - after) == 4 * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "engine"),
+    [
+        ({}, {"encoder_sha256": "f"}),
+        ({}, {"parameters": {"style_weight": 6.0}}),
+        ({"stylize": {"strength": 0.3}}, {}),
+        ({"stylize": {"strength": [0.2, 0.9], "preserve_color": True}}, {}),
+    ],
+)
+def test_a_changed_parameter_changes_the_pairs_and_nothing_else(
+    make_plan: MakePlan, changes: dict[str, Any], engine: dict[str, Any]
+) -> None:
+    before, after = make_plan(), make_plan(engine=engine, **changes)
+    styled = ("stylized", "stylized_augmented")
+    assert not ids(before, *styled) & ids(after, *styled)
+    assert ids(before, "original", "augmented") == ids(after, "original", "augmented")
+
+
+def test_another_seed_changes_all_but_the_originals(make_plan: MakePlan) -> None:
+    before, after = make_plan(), make_plan(seed=8)
+    assert ids(before) & ids(after) == ids(before, "original")
+
+
+def test_another_size_or_image_format_changes_everything(make_plan: MakePlan) -> None:
+    before = ids(make_plan())
+    assert not before & ids(make_plan(engine={"size": 40}))
+    assert not before & ids(make_plan(output={"path": "out", "image": {"quality": 90}}))
+
+
+def test_more_recipes_and_photos_keep_what_there_is(make_plan: MakePlan, tmp_path: Path) -> None:
+    before = ids(make_plan())
+    photo(79).save(tmp_path / "photos" / "cat" / "aaa.png")
+    recipes = {
+        "new": [{"VerticalFlip": {"p": 1.0}}],
+        "mirror": [{"HorizontalFlip": {"p": 1.0}}],
+    }
+    variants = {"original": 2, "stylized": 3}
+    after = ids(make_plan(augment={"recipes": recipes, "variants": variants}))
+    assert before < after
+
+
+def test_splits_that_are_not_listed_come_without_variants(make_plan: MakePlan) -> None:
+    plan = make_plan(content=[{"path": "photos", "split": "val"}])
+    assert all(file.startswith("val/") and "-original-" in file for file in files(plan))
+    assert len(files(plan)) == 4
+
+
+def test_without_the_originals_only_what_is_varied_or_styled_remains(make_plan: MakePlan) -> None:
+    plan = make_plan(augment={"include_original": False})
+    assert all("-stylized-" in file for file in files(plan))
+    assert len(files(plan)) == 8
+
+
+def test_equal_bytes_under_two_names_are_two_files(make_plan: MakePlan, tmp_path: Path) -> None:
+    cats = tmp_path / "photos" / "cat"
+    shutil.copy(cats / "photo0.png", cats / "copy.png")
+    plan = make_plan()
+    assert len(set(files(plan))) == len(files(plan)) == 5 * 8
+    sources = {base.source_id for base in plan.bases() if base.content.name.startswith("photos/c")}
+    assert len(sources) == 2, "the copies are one source"
+
+
+def test_strengths_are_drawn_per_pair_within_the_range(make_plan: MakePlan) -> None:
+    strengths = [base.strength for base in make_plan().bases() if base.style is not None]
+    assert len(set(strengths)) == 8
+    assert all(0.2 <= strength <= 0.9 for strength in strengths)
+
+
+def test_zip_pairs_in_order_and_needs_equal_numbers(make_plan: MakePlan, tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="got 3 styles and 4 content images"):
+        make_plan(pairing={"strategy": "zip"})
+    photo(103, 40, 52).save(tmp_path / "styles" / "style3.png")
+    plan = make_plan(pairing={"strategy": "zip"})
+    styles = [base.style.name for base in plan.bases() if base.style is not None]
+    assert styles == [f"styles/style{index}.png" for index in range(4)]
+
+
+def test_listed_pairs_are_those_and_no_others(make_plan: MakePlan, tmp_path: Path) -> None:
+    one = {"content": "photos/cat/photo0.png", "style": "styles/style2.png"}
+    plan = make_plan(pairing={"strategy": "listed", "pairs": [one]})
+    (pair,) = [base for base in plan.bases() if base.style is not None]
+    assert pair.style is not None
+    assert (pair.content.name, pair.style.name) == (one["content"], one["style"])
+    (tmp_path / "pairs.csv").write_text(f"content,style\n{one['content']},{one['style']}\n")
+    assert ids(make_plan(pairing={"strategy": "listed", "pairs": "pairs.csv"})) == ids(plan)
+    wrong = one | {"style": "styles/none.png"}
+    with pytest.raises(ManifestError, match=r"none\.png is not among the images of styles"):
+        make_plan(pairing={"strategy": "listed", "pairs": [wrong]})
+
+
+def test_many_variants_of_one_image_come_in_parts(make_plan: MakePlan) -> None:
+    recipes = {"mirror": [{"HorizontalFlip": {"p": 1.0}}]}
+    plan = make_plan(styles=[], augment={"recipes": recipes, "variants": {"original": 600}})
+    sizes = [len(base.variants) for base in plan.bases()]
+    assert max(sizes) == MAX_VARIANTS_PER_BASE
+    assert sum(sizes) == 4 * 601
+
+
+KEYS = [bytes([index]) * 32 for index in range(40)]
+
+
+def drawn(styles: list[bytes], weights: list[float], count: int, content: bytes) -> list[bytes]:
+    chosen = RandomStyles(styles, weights, count, seed=3).draw(content)
+    return [styles[index] for index in chosen]
+
+
+@given(count=st.integers(1, 12), content=st.binary(min_size=32, max_size=32))
+def test_styles_are_drawn_without_repeats(count: int, content: bytes) -> None:
+    chosen = drawn(KEYS[:10], [1.0] * 10, count, content)
+    assert len(set(chosen)) == len(chosen) == min(count, 10)
+
+
+@given(new=st.integers(0, 9), content=st.binary(min_size=32, max_size=32))
+def test_a_new_style_only_takes_the_place_of_one(new: int, content: bytes) -> None:
+    old = [key for index, key in enumerate(KEYS[:10]) if index != new]
+    before = drawn(old, [1.0] * 9, 3, content)
+    after = drawn(KEYS[:10], [1.0] * 10, 3, content)
+    assert after == before or set(after) - set(before) == {KEYS[new]}
+
+
+def test_a_style_of_twice_the_weight_is_drawn_twice_as_often() -> None:
+    drawer = RandomStyles(KEYS[:3], [2.0, 1.0, 1.0], 1, seed=3)
+    contents = (index.to_bytes(8, "big") * 4 for index in range(8000))
+    counts = Counter(drawer.draw(content)[0] for content in contents)
+    assert counts[0] / 8000 == pytest.approx(0.5, abs=0.03)
+
+
+def bases(shapes: list[tuple[bool, int, int]]) -> list[Base]:
+    """Made-up bases: (with style, width, number of variants)."""
+    content = ContentImage("c", "c", "c", "train", Labels())
+    style = StyleImage("s", "s", 1.0)
+    return [
+        Base(
+            id=str(number),
+            content=content,
+            content_sha256=b"",
+            style=style if styled else None,
+            style_sha256=b"",
+            strength=1.0,
+            width=width,
+            height=16,
+            variants=tuple(
+                Variant(f"{number}.{index}", None, index, "f") for index in range(count)
+            ),
+        )
+        for number, (styled, width, count) in enumerate(shapes)
+    ]
+
+
+SHAPES = st.lists(
+    st.tuples(st.booleans(), st.sampled_from([16, 32, 48]), st.integers(1, 256)), max_size=40
+)
+
+
+@given(shapes=SHAPES, seconds=st.floats(0.01, 30))
+def test_chunks_hold_each_base_once_in_one_shape_and_within_bounds(
+    shapes: list[tuple[bool, int, int]], seconds: float
+) -> None:
+    made = list(chunks(bases(shapes), lambda base: seconds))
+    assert [chunk.number for chunk in made] == list(range(len(made)))
+    assert sorted(int(base.id) for chunk in made for base in chunk.bases) == list(
+        range(len(shapes))
+    )
+    for chunk in made:
+        assert len({(b.style is None, b.width) for b in chunk.bases}) == 1
+        assert chunk.images <= MAX_IMAGES
+        assert len(chunk.bases) == 1 or len(chunk.bases) * seconds <= TARGET_SECONDS * 1.001
+
+
+@given(shapes=SHAPES)
+def test_chunks_follow_from_the_plan_alone(shapes: list[tuple[bool, int, int]]) -> None:
+    first, second = (list(chunks(bases(shapes), lambda base: 1.0)) for _ in range(2))
+    assert [chunk.id for chunk in first] == [chunk.id for chunk in second]
+    assert len({chunk.id for chunk in first}) == len(first)

@@ -1,0 +1,169 @@
+"""Folders, globs and lists turned into images; facts about the files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from manifests.errors import ManifestError
+from manifests.facts import FactsCache
+from manifests.reading import read_manifest
+from manifests.sources import ContentImage, list_content, list_styles
+from tests.flows.pictures import photo
+
+
+def content(folder: Path, *entries: dict[str, str]) -> list[ContentImage]:
+    described = {"version": 1, "name": "x", "content": list(entries), "output": {"path": "o"}}
+    (folder / "job.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
+    return list_content(read_manifest(folder / "job.yaml"))
+
+
+def named(images: list[ContentImage]) -> list[tuple[str, str | None]]:
+    return [(image.name, image.labels.class_name) for image in images]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("p/b.png", "p/cat/a.png", "p/cat/deep/c.jpg", "p/dog/d.PNG", "p/.hidden/e.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        photo(1).save(tmp_path / name)
+    (tmp_path / "p" / "notes.txt").write_text("no image")
+    (tmp_path / "p" / "dog" / ".thumb.png").write_bytes(b"hidden")
+    return tmp_path
+
+
+def test_class_folders_of_a_folder_become_labels(folder: Path) -> None:
+    (folder / "p" / "ring").symlink_to(folder / "p", target_is_directory=True)
+    assert named(content(folder, {"path": "p/"})) == [
+        ("p/b.png", None),
+        ("p/cat/a.png", "cat"),
+        ("p/cat/deep/c.jpg", "cat"),
+        ("p/dog/d.PNG", "dog"),
+    ]
+
+
+def test_a_glob_begins_where_its_first_wildcard_is(folder: Path) -> None:
+    assert named(content(folder, {"path": "p/*/*.png"})) == [("p/cat/a.png", "cat")]
+    assert named(content(folder, {"path": "p/cat/*.png"})) == [("p/cat/a.png", None)]
+    assert named(content(folder, {"path": "p/**/*.jpg"})) == [("p/cat/deep/c.jpg", "cat")]
+
+
+def test_a_single_file_is_an_image(folder: Path) -> None:
+    assert named(content(folder, {"path": "p/b.png"})) == [("p/b.png", None)]
+
+
+def test_lists_give_paths_labels_and_splits(folder: Path) -> None:
+    (folder / "l.csv").write_text("path,label,split\np/b.png,my cat,val\np/cat/a.png,,\n")
+    (folder / "l.jsonl").write_text('{"file_name": "p/dog/d.PNG", "label": 3}\n\n')
+    images = content(folder, {"path": "l.csv"}, {"path": "l.jsonl", "split": "test"})
+    assert [(i.name, i.labels.class_name, i.split) for i in images] == [
+        ("p/b.png", "my cat", "val"),
+        ("p/cat/a.png", None, "train"),
+        ("p/dog/d.PNG", "3", "test"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        ("l.csv", "label\ncat\n", "l.csv:2: path: is required"),
+        ("l.csv", "path,label\np/b.png,../x\n", "l.csv:2: label or split: expected a class"),
+        ("l.csv", "path,label\np/b.png,.x\n", "l.csv:2: label or split: expected a class"),
+        ("l.csv", "path,split\np/b.png,a/b\n", "l.csv:2: label or split: expected letters"),
+        ("l.csv", "path\np/b.png,3,4\n", "l.csv:2: has more values"),
+        ("l.csv", 'path\n"p/b.png\n', "is not CSV: unexpected end of data"),
+        ("l.jsonl", '{"path": "p/b.png"}\n{"path"\n', "l.jsonl:2: is not JSON"),
+        ("l.jsonl", "3\n", "l.jsonl:1: expected an object, got 3"),
+        ("l.jsonl", "[" * 100_000 + "\n", "l.jsonl:1: is not JSON"),
+    ],
+)
+def test_wrong_rows_are_named_with_their_line(
+    folder: Path, file: str, text: str, expected: str
+) -> None:
+    (folder / file).write_text(text)
+    with pytest.raises(ManifestError) as error:
+        content(folder, {"path": file})
+    assert any(expected in str(problem) for problem in error.value.problems)
+
+
+def test_a_list_that_is_no_text_is_refused(folder: Path) -> None:
+    (folder / "l.csv").write_bytes(b"path\n\xff\xfe\n")
+    with pytest.raises(ManifestError, match="not UTF-8"):
+        content(folder, {"path": "l.csv"})
+
+
+def test_entries_without_images_are_all_named(folder: Path) -> None:
+    (folder / "empty").mkdir()
+    with pytest.raises(ManifestError) as error:
+        content(folder, {"path": "empty"}, {"path": "none/*.png"}, {"path": "none"})
+    assert [problem.field for problem in error.value.problems] == [
+        f"content[{index}].path" for index in range(3)
+    ]
+
+
+def test_a_file_counts_once_and_cannot_be_in_two_splits(folder: Path) -> None:
+    twice = content(folder, {"path": "p/b.png"}, {"path": "p/b.png"})
+    assert len(twice) == 1
+    with pytest.raises(ManifestError, match=r"p/b\.png is in split val"):
+        content(folder, {"path": "p/b.png"}, {"path": "p/b.png", "split": "val"})
+
+
+def test_styles_keep_their_weight(folder: Path) -> None:
+    described = {
+        "version": 1,
+        "name": "x",
+        "content": [{"path": "p"}],
+        "styles": [{"path": "p/cat/*.png", "weight": 2}, {"path": "p/b.png"}],
+        "output": {"path": "o"},
+    }
+    (folder / "job.yaml").write_text(yaml.safe_dump(described))
+    styles = list_styles(read_manifest(folder / "job.yaml"))
+    assert [(style.name, style.weight) for style in styles] == [("p/cat/a.png", 2), ("p/b.png", 1)]
+
+
+LONG_AGO_NS = 10**18
+
+
+def facts_of(cache: Path, *files: Path) -> list[bytes]:
+    opened = FactsCache(cache)
+    found = [facts.sha256 for facts in opened.of_files(map(str, files))]
+    opened.close()
+    return found
+
+
+def test_facts_are_remembered_by_size_and_time(folder: Path) -> None:
+    file, cache = folder / "p" / "b.png", folder / "facts.sqlite"
+    os.utime(file, ns=(LONG_AGO_NS, LONG_AGO_NS))
+    before = facts_of(cache, file)
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(LONG_AGO_NS, LONG_AGO_NS))
+    assert facts_of(cache, file) == before, "same size, same time: not read again"
+    os.utime(file, ns=(LONG_AGO_NS + 1, LONG_AGO_NS + 1))
+    assert facts_of(cache, file) != before
+
+
+def test_a_file_changed_just_now_is_not_remembered(folder: Path) -> None:
+    file, cache = folder / "p" / "b.png", folder / "facts.sqlite"
+    file.write_bytes(file.read_bytes())
+    before, state = facts_of(cache, file), file.stat()
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert facts_of(cache, file) != before
+
+
+def test_facts_come_in_order_and_without_a_hash_for_what_cannot_be_read(folder: Path) -> None:
+    files = []
+    for index in range(300):
+        files.append(folder / f"{index}.bin")
+        files[-1].write_bytes(str(index).encode())
+    files[7].unlink()
+    found = facts_of(folder / "facts.sqlite", *files)
+    assert len(set(found)) == 300
+    assert [index for index, sha256 in enumerate(found) if not sha256] == [7]
