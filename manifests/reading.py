@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from yaml.composer import ComposerError
 
 from manifests.errors import ManifestError, Problem
 from manifests.schema import Manifest
@@ -17,6 +18,17 @@ from manifests.schema import Manifest
 Field = tuple[str | int, ...]
 
 _BIGGEST_MANIFEST_BYTES = 64 * 2**20
+_TEXT_TAG = "tag:yaml.org,2002:str"
+
+
+class _NoAliases(yaml.SafeLoader):
+    """Aliases would let a small file expand to any size."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise ComposerError(None, None, "is a YAML alias; write the value out", mark)
+        return super().compose_node(parent, index)
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ def read_manifest(file: Path) -> ReadManifest:
     if not isinstance(node, yaml.MappingNode):
         raise ManifestError([Problem(str(file), 1, "", "expected a mapping with version, name, …")])
     lines: dict[Field, int] = {}
-    problems = list(_collect_lines(node, (), lines, set(), str(file)))
+    problems = list(_collect_lines(node, (), lines, str(file)))
     if problems:
         raise ManifestError(problems)
     try:
@@ -78,12 +90,13 @@ def _parse(file: Path) -> yaml.Node | None:
         message = f"is not UTF-8 text (byte {error.start})"
         raise ManifestError([Problem(str(file), None, "", message)]) from None
     try:
-        return yaml.compose(text, Loader=yaml.SafeLoader)
+        return yaml.compose(text, Loader=_NoAliases)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         what = ", ".join(part for part in (error.context, error.problem) if part)
-        raise ManifestError([Problem(str(file), line, "", f"is not YAML: {what}")]) from None
-    except yaml.YAMLError as error:
+        kind = "" if isinstance(error, ComposerError) else "is not YAML: "
+        raise ManifestError([Problem(str(file), line, "", kind + what)]) from None
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # a wrong \U escape, say
         raise ManifestError([Problem(str(file), None, "", f"is not YAML: {error}")]) from None
     except RecursionError:
         raise ManifestError([Problem(str(file), None, "", "is nested too deeply")]) from None
@@ -96,39 +109,35 @@ def _construct(node: yaml.Node, file: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         raise ManifestError([Problem(str(file), line, "", str(error.problem))]) from None
-    except (ValueError, OverflowError) as error:  # a date or a number that YAML lets through
-        raise ManifestError([Problem(str(file), None, "", str(error))]) from None
+    except (ValueError, OverflowError, LookupError, AttributeError) as error:
+        # What PyYAML's constructors raise for `!!bool perhaps` or a month 13.
+        message = f"has a value that YAML cannot build: {error}"
+        raise ManifestError([Problem(str(file), None, "", message)]) from None
     finally:
         loader.dispose()
 
 
 def _collect_lines(
-    node: yaml.Node, field: Field, lines: dict[Field, int], seen: set[int], file: str
+    node: yaml.Node, field: Field, lines: dict[Field, int], file: str
 ) -> Iterable[Problem]:
     """Fill `lines`; yields what YAML lets through and a manifest must not have."""
     lines.setdefault(field, node.start_mark.line + 1)
-    if id(node) in seen:
-        # Aliases would let a small file expand to any size.
-        message = "is a YAML alias; write the value out"
-        yield Problem(file, lines[field], _dotted(field), message)
-        return
-    seen.add(id(node))
     if isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
-            yield from _collect_lines(child, (*field, index), lines, seen, file)
+            yield from _collect_lines(child, (*field, index), lines, file)
     if isinstance(node, yaml.MappingNode):
         names: set[str] = set()
         for key, child in node.value:
             line = key.start_mark.line + 1
-            if not isinstance(key, yaml.ScalarNode):
-                yield Problem(file, line, _dotted(field), "expected a plain name as key")
+            if key.tag != _TEXT_TAG:
+                yield Problem(file, line, _dotted(field), "expected text as key (in quotes if odd)")
                 continue
             inner: Field = (*field, key.value)
             if key.value in names:
                 yield Problem(file, line, _dotted(inner), "is given twice")
             names.add(key.value)
             lines[inner] = line
-            yield from _collect_lines(child, inner, lines, seen, file)
+            yield from _collect_lines(child, inner, lines, file)
 
 
 def _line(lines: Mapping[Field, int], field: Field) -> int | None:
@@ -147,7 +156,7 @@ def _problems(error: ValidationError, file: str, lines: Mapping[Field, int]) -> 
     """One problem a field, in the file's order; of nested ones the innermost, which says most."""
     messages: dict[Field, str] = {}
     for one in error.errors(include_url=False):
-        field = _field_of(one["loc"])
+        field = _field_of(one["loc"], lines)
         messages.setdefault(field, _message(one, field))
     outer = {field[:end] for field in messages for end in range(len(field))}
     problems = [
@@ -158,10 +167,15 @@ def _problems(error: ValidationError, file: str, lines: Mapping[Field, int]) -> 
     return sorted(problems, key=lambda problem: problem.line or 0)
 
 
-def _field_of(loc: tuple[int | str, ...]) -> Field:
+def _field_of(loc: tuple[int | str, ...], lines: Mapping[Field, int]) -> Field:
     """pydantic's location without the names of union members and of keys it adds."""
     members = {"function-after", "str", "tuple[Pair, ...]", "[key]"}
-    return tuple(part for part in loc if part not in members and "constrained" not in str(part))
+    field: Field = ()
+    for part in loc:
+        in_file = (*field, part) in lines
+        if in_file or (part not in members and "constrained" not in str(part)):
+            field = (*field, part)
+    return field
 
 
 def _message(error: Any, field: Field) -> str:

@@ -10,14 +10,19 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-def check_plain_name(name: str) -> str:
-    """A name that is one folder on every file system: letters, digits, '_', '.', '-'."""
-    if not _PLAIN_NAME.fullmatch(name):
+def check_plain_name(name: object) -> str:
+    """A name that is one folder on every file system: letters, digits, '_', '.', '-'.
+
+    A whole number is a name too: YAML reads a folder named 2024 as one.
+    """
+    if isinstance(name, int) and not isinstance(name, bool):
+        name = str(name)
+    if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
         raise ValueError(f"expected letters, digits, '_', '.', '-' (no leading '.'), got {name!r}")
     return name
 
 
-PlainName = Annotated[str, BeforeValidator(lambda name: check_plain_name(str(name)))]
+PlainName = Annotated[str, BeforeValidator(check_plain_name)]
 PathText = Annotated[str, Field(min_length=1)]
 Whole = Annotated[int, Field(strict=True)]
 
@@ -37,7 +42,7 @@ class Style(_Model):
     """Style images; `weight` is their share in random pairing, per image."""
 
     path: PathText
-    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    weight: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = 1.0
 
 
 class Pair(_Model):
