@@ -91,7 +91,20 @@ def check_manifest(read: ReadManifest) -> list[Problem]:
             listing(read)
         except ManifestError as error:
             problems += error.problems
-    return problems
+    return problems + list(_read_and_written(read, out))
+
+
+def _read_and_written(read: ReadManifest, out: Path) -> Iterator[Problem]:
+    """Folders whose images are read and below which the output would go."""
+    for kind, entries in (("content", read.manifest.content), ("styles", read.manifest.styles)):
+        for entry in entries:
+            folder = read.resolve(entry.path)
+            if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
+                message = (
+                    f"{out} is inside {folder}, whose images are {kind}: the next run would take "
+                    "its own images for new ones; expected a folder outside"
+                )
+                yield read.problem(("output", "path"), message)
 
 
 def prepare(read: ReadManifest, on_file: Callable[[], None] = lambda: None) -> Job:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from manifests.images import UnusableImage, check_shape, decode_image, fit_within
+from manifests.images import UnusableImage, check_shape, decode_image, fit_within, read_file
 from manifests.plan import Base
 
 Pixels = npt.NDArray[np.uint8]
@@ -86,10 +85,7 @@ def _style_pixels(file: str, sha256: bytes) -> tuple[Pixels, tuple[str, ...]]:
 
 
 def _read(file: str, sha256: bytes) -> bytes:
-    try:
-        data = Path(file).read_bytes()
-    except OSError as error:
-        raise UnusableImage(error.strerror or "cannot be read") from None
+    data, _ = read_file(file)
     if hashlib.sha256(data).digest() != sha256:
         raise UnusableImage("has changed since this run was planned; run again")
     return data

@@ -12,7 +12,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from flows.engine import choose_device
 from flows.load import STYLE_LONG_SIDE_PX, as_pixels, as_tensor
 from manifests.durable import write_whole
-from manifests.images import UnusableImage, check_shape, decode_image, encode_image, fit_within
+from manifests.images import (
+    UnusableImage,
+    check_shape,
+    decode_image,
+    encode_image,
+    fit_within,
+    read_file,
+)
 from nst_core import Iteration, Stylizer, load_encoder, resolve_preset
 
 _FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
@@ -74,7 +81,7 @@ def stylize_picture(
 
 def _opened(file: Path, long_side_px: int) -> Image.Image:
     try:
-        image = decode_image(file.read_bytes()).image
+        image = decode_image(read_file(file)[0]).image
         image = image.resize(fit_within(*image.size, long_side_px), Image.Resampling.LANCZOS)
         check_shape(*image.size)
     except UnusableImage as error:

@@ -32,7 +32,7 @@ _SETTINGS = {
 
 
 class ServerError(RuntimeError):
-    """The Prefect server did not start; the message says where its log is."""
+    """No Prefect server to talk to; the message says why and what to do."""
 
 
 def home_of(out: Path) -> Path:
@@ -52,11 +52,12 @@ def prefect_server(home: Path) -> Iterator[str]:
         home: PREFECT_HOME, unless the user has set one.
 
     Raises:
-        ServerError: if it does not come up.
+        ServerError: if it does not come up, or that of PREFECT_API_URL does not answer.
     """
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     if os.environ.get("PREFECT_API_URL"):
+        _check_answers(os.environ["PREFECT_API_URL"])
         yield os.environ["PREFECT_API_URL"]
         return
     home = Path(os.environ.setdefault("PREFECT_HOME", str(home.absolute())))
@@ -80,6 +81,19 @@ def prefect_server(home: Path) -> Iterator[str]:
         _drain()
         del os.environ["PREFECT_API_URL"]
         _stop(guard)
+
+
+def _check_answers(url: str) -> None:
+    """Any HTTP answer will do: what an account may ask is Prefect's to say."""
+    try:
+        urllib.request.urlopen(f"{url}/health", timeout=_START_TIMEOUT_S).close()
+    except urllib.error.HTTPError:
+        return
+    except (OSError, ValueError) as error:
+        raise ServerError(
+            f"PREFECT_API_URL: no Prefect server answers at {url} ({error}); start it, or unset "
+            "PREFECT_API_URL to have gramflow bring its own"
+        ) from None
 
 
 def _wait_until_healthy(url: str, guard: subprocess.Popen[bytes], log: Path) -> None:

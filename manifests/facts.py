@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from manifests.images import UnusableImage, image_size
+from manifests.images import UnusableImage, image_size, read_file
 
 _THREADS = 4
 _BATCH = 256
@@ -39,7 +39,7 @@ class FactsCache:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(file, timeout=60)
         self._database.execute(
-            "create table if not exists facts (file text primary key, bytes integer,"
+            "create table if not exists facts (file blob primary key, bytes integer,"
             " modified_ns integer, sha256 blob, width integer, height integer) without rowid"
         )
 
@@ -70,7 +70,8 @@ class FactsCache:
 
     def _remembered(self, file: str) -> Facts | None:
         row = self._database.execute(
-            "select bytes, modified_ns, sha256, width, height from facts where file = ?", (file,)
+            "select bytes, modified_ns, sha256, width, height from facts where file = ?",
+            (os.fsencode(file),),
         ).fetchone()
         if row is None:
             return None
@@ -87,16 +88,21 @@ class FactsCache:
             return
         self._database.execute(
             "insert or replace into facts values (?, ?, ?, ?, ?, ?)",
-            (file, state.st_size, state.st_mtime_ns, facts.sha256, facts.width, facts.height),
+            (
+                os.fsencode(file),
+                state.st_size,
+                state.st_mtime_ns,
+                facts.sha256,
+                facts.width,
+                facts.height,
+            ),
         )
 
 
 def _read(file: str) -> tuple[Facts, os.stat_result | None]:
     try:
-        with open(file, "rb") as opened:
-            state = os.fstat(opened.fileno())
-            data = opened.read()
-    except OSError:
+        data, state = read_file(file)
+    except UnusableImage:
         return Facts(b"", 0, 0), None
     try:
         width, height = image_size(data)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 import warnings
 from dataclasses import dataclass
 
@@ -43,6 +45,23 @@ class Decoded:
 
     image: Image.Image
     notes: tuple[str, ...] = ()
+
+
+def read_file(file: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
+    """All bytes of a file, and its state as they were read.
+
+    Raises:
+        UnusableImage: if it cannot be read, or is a pipe or device, which could block for ever.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with open(descriptor, "rb") as opened:
+            state = os.fstat(descriptor)
+            if not stat.S_ISREG(state.st_mode):
+                raise UnusableImage("is a folder, pipe or device; expected an image file")
+            return opened.read(), state
+    except OSError as error:
+        raise UnusableImage(error.strerror or "cannot be read") from None
 
 
 def image_size(data: bytes) -> tuple[int, int]:

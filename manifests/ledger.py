@@ -45,7 +45,7 @@ class Ledger:
         done: set[str] = set()
         failed: set[str] = set()
         for file in self._records():
-            with file.open(encoding="utf-8") as record:
+            with file.open("rb") as record:
                 header = _header(record.readline(), file)
             done.update(header["done"])
             failed.update(header["failed"])
@@ -54,10 +54,13 @@ class Ledger:
     def rows(self) -> Iterator[Row]:
         """All rows of all records, in the order of the plans they were made by."""
         for file in self._records():
-            with file.open(encoding="utf-8") as record:
+            with file.open("rb") as record:
                 _header(record.readline(), file)
                 for line in record:
-                    yield json.loads(line)
+                    try:
+                        yield json.loads(line)
+                    except ValueError:
+                        raise _damaged(file) from None
 
     def record(self, chunk: Chunk, done: Sequence[Row], failed: Sequence[Row]) -> None:
         """Put a finished chunk on record: one row a file, and one a variant that failed."""
@@ -80,13 +83,17 @@ def json_line(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def _header(line: str, file: Path) -> dict[str, list[str]]:
+def _header(line: bytes, file: Path) -> dict[str, list[str]]:
     try:
         header: dict[str, Any] = json.loads(line)
         if header["format"] == _FORMAT:
             return {"done": header["done"], "failed": header["failed"]}
     except (ValueError, KeyError, TypeError):
         pass
-    raise LedgerError(
+    raise _damaged(file)
+
+
+def _damaged(file: Path) -> LedgerError:
+    return LedgerError(
         f"{file} is no ledger record of format {_FORMAT}; delete it to have its chunk done again"
     )

@@ -201,7 +201,9 @@ def _found_inside(file: str, root_written: str, inside: str) -> _Found:
 
 
 def _join(folder: str, inside: str) -> str:
-    return os.path.normpath(os.path.join(folder, inside)).replace(os.sep, "/")
+    """A path as metadata has it: with '/', and as UTF-8, which file names need not be."""
+    path = os.path.normpath(os.path.join(folder, inside)).replace(os.sep, "/")
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def _file(path: Path) -> str:

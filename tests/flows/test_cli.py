@@ -71,6 +71,15 @@ def test_an_output_path_that_is_a_file_is_refused(job: JobFolder) -> None:
     assert "is a file; expected a folder" in output
 
 
+@pytest.mark.parametrize("path", ["photos", "photos/out", "styles/deep/out"])
+def test_an_output_folder_inside_what_is_read_is_refused(job: JobFolder, path: str) -> None:
+    job.write(output={"path": path})
+    status, output = said("validate", job.manifest)
+    assert status == 2
+    assert "output.path: " in output
+    assert "expected a folder outside" in output
+
+
 def test_folder_names_what_is_not_there(tmp_path: Path) -> None:
     arguments = ["folder", tmp_path, "--style", tmp_path / "nowhere", "--out", tmp_path / "out"]
     status, output = said(*arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,15 @@ def test_bad_files_fail_alone_with_one_line_each(job: JobFolder) -> None:
         f"photos/cat/{name}" for name in bad
     )
     assert {line["images_missing"] for line in failures(job)} == {PER_PHOTO}
+
+
+def test_names_that_are_no_utf8_or_hold_markup_or_lines_are_names_like_others(
+    job: JobFolder,
+) -> None:
+    for name in (b"\xff\xfe.png", b"<b>.png", b"two\nlines.png", b"-rf.png"):
+        photo(50).save(os.fsdecode(os.fsencode(job.folder / "photos" / "cat") + b"/" + name))
+    summary = job.run()
+    assert (summary.failed, summary.dataset) == (0, 8 * PER_PHOTO)
 
 
 def test_a_bad_style_fails_only_its_pairs(job: JobFolder) -> None:

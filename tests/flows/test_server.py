@@ -32,11 +32,25 @@ def test_the_server_lives_as_long_as_the_block(tmp_path: Path, no_server: None) 
     wait_until(lambda: not processes_with(f"--port {port}"), "the server is gone", seconds=10)
 
 
-def test_a_server_of_the_users_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-    with prefect_server(tmp_path / "home") as url:
-        assert url == "http://127.0.0.1:9/api"
+def test_a_server_of_the_users_is_used(
+    tmp_path: Path, no_server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with prefect_server(tmp_path / "theirs") as theirs:
+        with prefect_server(tmp_path / "home") as url:
+            assert url == theirs
+        with urllib.request.urlopen(f"{theirs}/health") as answer:
+            assert answer.status == 200
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/api", "nonsense"])
+def test_a_server_of_the_users_that_does_not_answer_is_named(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    no_answer = pytest.raises(ServerError, match="PREFECT_API_URL: no Prefect server answers")
+    with no_answer, prefect_server(tmp_path):
+        pass
 
 
 def test_a_server_that_cannot_start_says_where_its_log_is(

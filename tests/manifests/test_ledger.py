@@ -51,13 +51,21 @@ def test_what_failed_once_and_was_done_later_is_done(make_plan: MakePlan, out: P
     assert one in Ledger(out).ids().done
 
 
-@pytest.mark.parametrize("text", ["", "no json\n", '{"format": 99}\n', "[]\n"])
-def test_a_damaged_record_is_named(make_plan: MakePlan, out: Path, text: str) -> None:
+@pytest.mark.parametrize("text", [b"", b"no json\n", b'{"format": 99}\n', b"[]\n", b"\xff\n"])
+def test_a_damaged_record_is_named(make_plan: MakePlan, out: Path, text: bytes) -> None:
     record(out, chunks_of(make_plan())[0])
     (file,) = (out / ".gramflow" / "ledger").iterdir()
-    file.write_text(text)
+    file.write_bytes(text)
     with pytest.raises(LedgerError, match=file.name):
         Ledger(out).ids()
+
+
+def test_a_damaged_row_is_named_with_its_record(make_plan: MakePlan, out: Path) -> None:
+    record(out, chunks_of(make_plan())[0])
+    (file,) = (out / ".gramflow" / "ledger").iterdir()
+    file.write_bytes(file.read_bytes()[:-20])
+    with pytest.raises(LedgerError, match=file.name):
+        list(Ledger(out).rows())
 
 
 def test_plan_and_ledger_are_compared(make_plan: MakePlan, out: Path, tmp_path: Path) -> None:

@@ -167,3 +167,20 @@ def test_facts_come_in_order_and_without_a_hash_for_what_cannot_be_read(folder: 
     found = facts_of(folder / "facts.sqlite", *files)
     assert len(set(found)) == 300
     assert [index for index, sha256 in enumerate(found) if not sha256] == [7]
+
+
+def test_a_name_that_is_no_utf8_is_shown_with_escapes(folder: Path) -> None:
+    odd = os.fsdecode(os.fsencode(folder / "p" / "cat") + b"/z\xff.png")
+    photo(1).save(odd)
+    facts = FactsCache(folder / "facts.sqlite")
+    (image,) = [one for one in content(folder, {"path": "p/"}) if "z" in one.name]
+    assert (image.file, image.name) == (odd, "p/cat/z\\xff.png")
+    assert next(facts.of_files([image.file])).width > 0
+    facts.close()
+
+
+def test_a_pipe_is_unreadable_and_nothing_waits_for_it(folder: Path) -> None:
+    os.mkfifo(folder / "pipe.png")
+    facts = FactsCache(folder / "facts.sqlite")
+    assert next(facts.of_files([str(folder / "pipe.png")])).sha256 == b""
+    facts.close()
