@@ -71,6 +71,17 @@ def test_a_changed_photo_changes_only_its_own_ids(make_plan: MakePlan, tmp_path:
     assert len(before & ids(make_plan())) == 3 * 8
 
 
+@pytest.mark.parametrize("changed", ["cat,val", "dog,train"])
+def test_another_class_or_split_is_another_image(
+    make_plan: MakePlan, tmp_path: Path, changed: str
+) -> None:
+    def of_list(row: str) -> Plan:
+        (tmp_path / "l.csv").write_text(f"path,label,split\nphotos/cat/photo0.png,{row}\n")
+        return make_plan(content=[{"path": "l.csv"}])
+
+    assert not ids(of_list("cat,train")) & ids(of_list(changed))
+
+
 def test_a_changed_style_changes_only_its_pairs(make_plan: MakePlan, tmp_path: Path) -> None:
     everything = {"strategy": "all"}
     before = ids(make_plan(pairing=everything))
