@@ -23,6 +23,7 @@ class Optimisation:
     loss_end: dict[str, float]
     iterations: int
     stop_reason: str
+    precision: str
 
     @staticmethod
     def of_pair(result: Stylized, index: int) -> Optimisation:
@@ -31,11 +32,12 @@ class Optimisation:
             result.end.of_pair(index),
             result.iterations[index],
             result.stop_reason[index],
+            result.precision,
         )
 
 
 _NO_ENGINE = Engine("", "", "", {}, 0)
-_NO_OPTIMISATION = Optimisation({}, {}, 0, "")
+_NO_OPTIMISATION = Optimisation({}, {}, 0, "", "")
 
 
 def done_row(
@@ -85,6 +87,7 @@ def done_row(
         **losses,
         "iterations": done.iterations,
         "stop_reason": done.stop_reason,
+        "precision": done.precision,
         "recipe": variant.recipe or "",
         "recipe_index": variant.index,
         "applied_transforms": canonical_json([list(one) for one in applied]),

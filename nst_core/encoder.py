@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -72,6 +73,19 @@ class Encoder(nn.Module):
         self.eval()
 
     @property
+    def precision(self) -> torch.dtype:
+        """Of its weights and of what it hands out, whatever that of the images."""
+        return next(self.parameters()).dtype
+
+    def at_precision(self, precision: torch.dtype) -> Encoder:
+        """This encoder, or a copy of it, with weights of that precision."""
+        if self.precision == precision:
+            return self
+        other = copy.deepcopy(self)
+        other.convs.to(precision)
+        return other
+
+    @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers it can hand out, shallow to deep."""
         return tuple(self.convs)
@@ -101,7 +115,8 @@ class Encoder(nn.Module):
                 f"it has {', '.join(self.layers)}"
             )
         features: dict[str, Tensor] = {}
-        x = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        x = (images - self.mean) / self.std
+        x = x.to(self.precision, memory_format=torch.channels_last)
         for name, conv in self.convs.items():
             if len(features) == len(wanted):
                 break

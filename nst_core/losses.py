@@ -6,16 +6,18 @@ Nothing here sums over the batch, so a pair's loss never depends on its neighbou
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 ContentError = Literal["mean", "relative"]
 StyleError = Literal["mean", "mean_per_feature", "relative"]
 
 # Keeps the error relative to a black target finite; far below any real feature energy.
 _TINY_ENERGY = 1e-8
+_BLOCK_POSITIONS = 512
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -29,11 +31,42 @@ def gram_matrix(features: Tensor) -> Tensor:
     Returns:
         B x C x C, float32 or wider.
     """
-    batch, channels, height, width = features.shape
-    flat = features.reshape(batch, channels, height * width)
-    if flat.dtype in (torch.bfloat16, torch.float16):
-        flat = flat.float()
-    return flat @ flat.transpose(1, 2) / (height * width)
+    if features.dtype == torch.float16:  # its largest number is too small for a sum of squares
+        features = features.float()
+    gram: Tensor = _GramMatrix.apply(features)
+    return gram
+
+
+class _GramMatrix(torch.autograd.Function):
+    """Matrix products of channels-last features without copying them; one backward, not two.
+
+    The sum runs over blocks of positions, which a CPU multiplies in parallel; in bfloat16 each
+    block's sum is rounded, and their sum is in float32.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor) -> Tensor:
+        positions = features.permute(0, 2, 3, 1).flatten(1, 2)
+        ctx.save_for_backward(positions)
+        ctx.shape = features.shape
+        batch, count, channels = positions.shape
+        whole = count - count % _BLOCK_POSITIONS
+        wide = torch.promote_types(features.dtype, torch.float32)
+        blocks = positions[:, :whole].reshape(-1, _BLOCK_POSITIONS, channels)
+        gram = (blocks.mT @ blocks).to(wide).view(batch, -1, channels, channels).sum(1)
+        if whole < count:
+            rest = positions[:, whole:]
+            gram += (rest.mT @ rest).to(wide)
+        return gram / count
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (positions,) = ctx.saved_tensors
+        batch, channels, height, width = ctx.shape
+        symmetric = ((grad + grad.mT) / positions.shape[1]).to(positions.dtype)
+        flat: Tensor = positions @ symmetric
+        return flat.view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 def content_loss(features: Tensor, target: Tensor, error: ContentError = "mean") -> Tensor:
@@ -47,7 +80,9 @@ def content_loss(features: Tensor, target: Tensor, error: ContentError = "mean")
     Returns:
         B values >= 0.
     """
-    squared = (features - target).square()
+    wide = torch.promote_types(features.dtype, torch.float32)
+    target = target.to(wide)
+    squared = (features.to(wide) - target).square()
     if error == "mean":
         return squared.mean(dim=(1, 2, 3))
     return squared.sum(dim=(1, 2, 3)) / (target.square().sum(dim=(1, 2, 3)) + _TINY_ENERGY)

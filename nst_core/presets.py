@@ -15,6 +15,7 @@ Optimiser = Literal["adam", "lbfgs", "sgd"]
 Initial = Literal["content", "noise", "style"]
 StyleShape = Literal["long_side", "content"]
 PixelSpace = Literal["rgb", "imagenet"]
+Precision = Literal["auto", "fp32", "bf16"]
 
 
 # Of the largest VGG; an encoder may have fewer.
@@ -78,6 +79,8 @@ class Preset:
         content_error, style_error: how an error is normalised (nst_core.losses).
         pixels: the optimiser moves sRGB values, held in 0..1 after each step ("rgb"), or
             ImageNet-normalised values, cut to the range once at the end ("imagenet").
+        precision: of the convolutions. "bf16" keeps pixels, losses and the optimiser in float32;
+            "auto" is bf16 where the device computes in it, else fp32.
     """
 
     encoder: str
@@ -96,6 +99,7 @@ class Preset:
     content_error: ContentError
     style_error: StyleError
     pixels: PixelSpace
+    precision: Precision
 
     def __post_init__(self) -> None:
         for field, kind in get_type_hints(type(self)).items():
@@ -163,6 +167,7 @@ PRESETS: dict[str, Preset] = {
         content_error="mean",
         style_error="mean_per_feature",
         pixels="imagenet",
+        precision="fp32",
     ),
     # Gatys, Ecker & Bethge 2016 with the numbers of the authors' PyTorch code: the weight of a
     # layer is 1e3/C^2 and errors are means, where the paper has half a sum, w_l = 1/5 and
@@ -185,6 +190,7 @@ PRESETS: dict[str, Preset] = {
         content_error="mean",
         style_error="mean",
         pixels="imagenet",
+        precision="fp32",
     ),
     # Ours. Half size first, where most of the style settles at a quarter of the cost; errors
     # relative to the targets', so that one set of weights serves every encoder.
@@ -211,6 +217,7 @@ PRESETS: dict[str, Preset] = {
         content_error="relative",
         style_error="relative",
         pixels="rgb",
+        precision="auto",
     ),
 }
 

@@ -27,6 +27,7 @@ _MAX_ASPECT = 32
 _LBFGS_HISTORY = 20
 
 StopReason = Literal["iterations", "not_finite"]
+UsedPrecision = Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Stylized:
         start, end: losses of the initial image and of the result, both at full size.
         iterations: per pair, over all scales.
         stop_reason: per pair; after "not_finite" the pair's image is not usable.
+        precision: that the convolutions were computed in.
     """
 
     images: Tensor
@@ -68,6 +70,7 @@ class Stylized:
     end: PairLosses
     iterations: tuple[int, ...]
     stop_reason: tuple[StopReason, ...]
+    precision: UsedPrecision
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,11 @@ class Stylizer:
                 f"{encoder.name}, which has {', '.join(encoder.layers)}"
             )
         self.device = torch.device(device)
-        self.encoder = encoder.to(self.device)
+        self.precision: UsedPrecision = (
+            _precision_of(self.device) if preset.precision == "auto" else preset.precision
+        )
+        encoder = encoder.to(self.device)
+        self.encoder = encoder.at_precision(torch.bfloat16) if self.precision == "bf16" else encoder
         self.preset = preset
         self._min_side_px = max(stride_px(layer) for layer in preset.layers)
 
@@ -207,6 +214,7 @@ class Stylizer:
             end=end,
             iterations=(done,) * len(styles),
             stop_reason=tuple("iterations" if ok else "not_finite" for ok in finite.tolist()),
+            precision=self.precision,
         )
 
     def _optimise(
@@ -261,7 +269,7 @@ class Stylizer:
     def _optimiser(self, pixels: Tensor) -> torch.optim.Optimizer:
         rate = self.preset.learning_rate
         if self.preset.optimiser == "adam":
-            return torch.optim.Adam([pixels], lr=rate)
+            return torch.optim.Adam([pixels], lr=rate, fused=self.device.type in ("cpu", "cuda"))
         if self.preset.optimiser == "sgd":
             return torch.optim.SGD([pixels], lr=rate)
         # One evaluation a step, so that an iteration is one evaluation for every optimiser.
@@ -332,6 +340,16 @@ class Stylizer:
             return (lambda images: images.clamp(0, 1)), (lambda pixels: pixels)
         mean, std = self.encoder.mean, self.encoder.std
         return (lambda images: (images - mean) / std), (lambda pixels: pixels * std + mean)
+
+
+def _precision_of(device: torch.device) -> UsedPrecision:
+    """bf16 where the device multiplies it faster than float32."""
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    # Older versions of torch cannot tell.
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    native = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
+    return "bf16" if device.type == "cpu" and native else "fp32"
 
 
 def _check_images(name: str, images: Tensor, min_side_px: int) -> None:

@@ -64,6 +64,7 @@ def test_rows_say_how_an_image_was_made(job: JobFolder) -> None:
     assert json.loads(styled["stylize_parameters"])["scales"] == [[1.0, 2]]
     assert styled["total_loss_end"] < styled["total_loss_start"]
     assert (styled["iterations"], styled["stop_reason"]) == (2, "iterations")
+    assert styled["precision"] in {"fp32", "bf16"}
     assert styled["style_path"].startswith("styles/style")
     assert styled["content_path"].startswith("photos/")
     assert [name for name, _ in json.loads(styled["applied_transforms"])]

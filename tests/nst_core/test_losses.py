@@ -60,14 +60,35 @@ def test_gram_matrix_of_a_tiled_image_is_that_of_the_image() -> None:
     torch.testing.assert_close(gram_matrix(maps.repeat(1, 1, 3, 2)), gram_matrix(maps))
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_gram_matrix_of_half_precision_features_is_summed_in_float32(dtype: torch.dtype) -> None:
-    # 512 squares of 32 are more than the largest float16, and bfloat16 has 8 bits.
-    maps = torch.full((1, 1, 16, 32), 32.0, dtype=dtype)
-    maps[0, 0, 0, 0] = 0
+def test_gram_matrix_of_float16_features_does_not_overflow() -> None:
+    # 512 squares of 32 are more than the largest float16.
+    gram = gram_matrix(torch.full((1, 1, 16, 32), 32.0, dtype=torch.float16))
+    assert gram.dtype == torch.float32
+    assert gram.item() == 1024
+
+
+@pytest.mark.parametrize("side", [9, 64, 150])
+def test_gram_matrix_of_bfloat16_features_is_as_exact_as_they_are(side: int) -> None:
+    maps = torch.rand(2, 4, side, side, generator=torch.Generator().manual_seed(1)).bfloat16()
     gram = gram_matrix(maps)
     assert gram.dtype == torch.float32
-    assert gram.item() == 1024 * 511 / 512
+    torch.testing.assert_close(gram, gram_matrix(maps.double()).float(), rtol=2**-8, atol=0)
+
+
+@pytest.mark.parametrize(("height", "width"), [(3, 5), (16, 32), (31, 40), (64, 48)])
+def test_gram_matrix_and_its_gradient_are_those_of_the_plain_product(
+    height: int, width: int
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+    maps = torch.rand(2, 6, height, width, generator=generator, dtype=torch.float64)
+    weights = torch.rand(2, 6, 6, generator=generator, dtype=torch.float64)
+    results = []
+    for of in (gram_matrix, lambda x: x.flatten(2) @ x.flatten(2).mT / (height * width)):
+        x = maps.clone().requires_grad_()
+        gram = of(x)
+        (gram * weights).sum().backward()
+        results.append((gram.detach(), x.grad))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize(

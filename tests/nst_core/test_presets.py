@@ -33,6 +33,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
         "content_error": "mean",
         "style_error": "mean_per_feature",
         "pixels": "imagenet",
+        "precision": "fp32",
     },
     "gatys2016": {
         "encoder": "vgg19",
@@ -57,6 +58,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
         "content_error": "mean",
         "style_error": "mean",
         "pixels": "imagenet",
+        "precision": "fp32",
     },
 }
 
@@ -75,6 +77,7 @@ OVERRIDES: dict[str, Any] = {
     "content_error": "mean",
     "style_error": "mean",
     "pixels": "imagenet",
+    "precision": "bf16",
 }
 
 WRONG: list[tuple[str, Any, str]] = [
@@ -100,6 +103,7 @@ WRONG: list[tuple[str, Any, str]] = [
         "sum",
         "style_error: expected one of mean, mean_per_feature, relative, got 'sum'",
     ),
+    ("precision", "fp16", "precision: expected one of auto, fp32, bf16, got 'fp16'"),
     ("pixels", None, "pixels: expected one of rgb, imagenet, got None"),
     ("content_layers", {}, "content_layers: expected a mapping of layer to weight, got {}"),
     (

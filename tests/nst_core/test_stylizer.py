@@ -26,7 +26,7 @@ def pictures(count: int = 1, height: int = 32, width: int = 48, seed: int = 0) -
 
 
 def preset(iterations: int = 5, name: str = "fast", **overrides: Any) -> Preset:
-    return resolve_preset(name, {"scales": [[1.0, iterations]], **overrides})
+    return resolve_preset(name, {"scales": [[1.0, iterations]], "precision": "fp32", **overrides})
 
 
 def with_optimiser(optimiser: str, iterations: int = 5, **overrides: Any) -> Preset:
@@ -486,3 +486,23 @@ def test_smaller_images_are_taken_where_the_deepest_layer_is_shallower(encoder: 
 def test_a_layer_that_the_encoder_lacks_is_named(field: str, encoder: Encoder) -> None:
     with pytest.raises(ValueError, match="conv3_4 are not in encoder random, which has conv1_1"):
         Stylizer(encoder, preset(**{field: {"conv3_4": 1.0}}))
+
+
+def test_bfloat16_ends_at_the_loss_of_float32() -> None:
+    content, style = pictures(1, 64, 96, seed=1), pictures(1, 64, 64, seed=2)
+    encoder = load_encoder("random")
+    ends = {
+        precision: stylize(encoder, preset(60, precision=precision), content, style)
+        for precision in ("fp32", "bf16")
+    }
+    assert {name: end.precision for name, end in ends.items()} == {"fp32": "fp32", "bf16": "bf16"}
+    assert encoder.precision == torch.float32
+    exact = float(ends["fp32"].end.total)
+    assert float(ends["bf16"].end.total) == pytest.approx(exact, rel=0.03)
+    assert ends["bf16"].images.dtype == torch.float32
+
+
+def test_auto_takes_what_the_device_computes_in() -> None:
+    native = getattr(torch.cpu, "get_capabilities", dict)().get("avx512_bf16", False)
+    chosen = Stylizer(load_encoder("random"), preset(1, precision="auto")).precision
+    assert chosen == ("bf16" if native else "fp32")
