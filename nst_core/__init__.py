@@ -1,6 +1,7 @@
 """Neural style transfer, tensors in and tensors out (Gatys, Ecker & Bethge 2016). Pure PyTorch."""
 
 from nst_core.encoder import Encoder
+from nst_core.loading import ENCODERS, EncoderUnavailable, load_encoder
 from nst_core.losses import (
     content_loss,
     gram_matrix,
@@ -10,7 +11,6 @@ from nst_core.losses import (
 )
 from nst_core.presets import PRESETS, Preset, Scale, resolve_preset
 from nst_core.stylizer import Iteration, PairLosses, Stylized, Stylizer
-from nst_core.weights import ENCODERS, EncoderUnavailable, load_encoder
 
 __all__ = [
     "ENCODERS",

@@ -72,6 +72,7 @@ class Preset:
         pooling: of the encoder.
         initial: the image the optimisation starts from.
         optimiser, learning_rate: for "lbfgs" the learning rate is the length of its step.
+        adam_betas: decay of Adam's two running means (Kingma & Ba 2015).
         scales: coarse to fine; the result of one is the initial image of the next.
         style_shape: the style image is resized to the content's long side, or to its very shape.
         content_layers, style_layers: layer -> weight inside its loss.
@@ -89,6 +90,7 @@ class Preset:
     initial: Initial
     optimiser: Optimiser
     learning_rate: float
+    adam_betas: tuple[float, float]
     scales: tuple[Scale, ...]
     style_shape: StyleShape
     content_layers: Mapping[str, float]
@@ -108,6 +110,8 @@ class Preset:
                 raise ValueError(f"{field}: expected {_one_of(allowed)}, got {value!r}")
         _check_number("size", self.size, low=16, whole=True)
         _check_number("learning_rate", self.learning_rate, low=0, above=True)
+        for beta in self.adam_betas:
+            _check_number("adam_betas", beta, low=0, high=0.9999)
         for field in ("content_weight", "style_weight", "total_variation_weight"):
             _check_number(field, getattr(self, field), low=0)
         for field in ("content_layers", "style_layers"):
@@ -133,6 +137,7 @@ class Preset:
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, strings, lists and mappings: for metadata and for ids."""
         plain = dataclasses.asdict(self)
+        plain["adam_betas"] = list(self.adam_betas)
         plain["scales"] = [[scale.fraction, scale.iterations] for scale in self.scales]
         return plain
 
@@ -151,6 +156,7 @@ PRESETS: dict[str, Preset] = {
         initial="content",
         optimiser="adam",
         learning_rate=0.003,
+        adam_betas=(0.9, 0.999),
         scales=(Scale(1.0, 2000),),
         style_shape="content",
         content_layers={"conv4_2": 1.0},
@@ -180,6 +186,7 @@ PRESETS: dict[str, Preset] = {
         initial="noise",
         optimiser="lbfgs",
         learning_rate=1.0,
+        adam_betas=(0.9, 0.999),
         scales=(Scale(1.0, 500),),
         style_shape="long_side",
         content_layers={"conv4_2": 1.0},
@@ -200,7 +207,9 @@ PRESETS: dict[str, Preset] = {
         pooling="average",
         initial="content",
         optimiser="adam",
-        learning_rate=0.03,
+        learning_rate=0.04,
+        # Short memories: half the iterations of the usual 0.9 and 0.999 reach the same style.
+        adam_betas=(0.8, 0.8),
         scales=(Scale(0.5, 150), Scale(1.0, 80)),
         style_shape="long_side",
         content_layers={"conv4_2": 1.0},
@@ -240,7 +249,17 @@ def resolve_preset(name: str, overrides: Mapping[str, Any] | None = None) -> Pre
             raise ValueError(f"{field}: not a field of a preset; expected {_one_of(fields)}")
     if "scales" in changes:
         changes["scales"] = _read_scales(changes["scales"])
+    if "adam_betas" in changes:
+        changes["adam_betas"] = _read_betas(changes["adam_betas"])
     return dataclasses.replace(PRESETS[name], **changes)
+
+
+def _read_betas(value: Any) -> tuple[float, float]:
+    try:
+        first, second = value
+    except (TypeError, ValueError):
+        raise ValueError(f"adam_betas: expected a list of two numbers, got {value!r}") from None
+    return first, second
 
 
 def _read_scales(value: Any) -> tuple[Scale, ...]:

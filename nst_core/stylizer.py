@@ -269,7 +269,8 @@ class Stylizer:
     def _optimiser(self, pixels: Tensor) -> torch.optim.Optimizer:
         rate = self.preset.learning_rate
         if self.preset.optimiser == "adam":
-            return torch.optim.Adam([pixels], lr=rate, fused=self.device.type in ("cpu", "cuda"))
+            fused = self.device.type in ("cpu", "cuda")
+            return torch.optim.Adam([pixels], rate, self.preset.adam_betas, fused=fused)
         if self.preset.optimiser == "sgd":
             return torch.optim.SGD([pixels], lr=rate)
         # One evaluation a step, so that an iteration is one evaluation for every optimiser.

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nst_core.encoder import Encoder
-from nst_core.weights import load_encoder
+from nst_core.loading import load_encoder
 
 
 @pytest.fixture(autouse=True, scope="package")

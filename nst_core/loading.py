@@ -15,6 +15,9 @@ from nst_core.encoder import Encoder, layer_names
 
 _VGG_AVERAGE_POOL_GAIN = 2.0
 _VGG_BLOCK_WIDTHS = (64, 128, 256, 512, 512)
+_COMPACT_FILE = Path(__file__).with_name("weights") / "compact.safetensors"
+_COMPACT_SHA256 = "0"
+_KINDS = ("weight", "bias")
 _RANDOM_BLOCK_WIDTHS = (16, 32, 48, 64, 64)
 _RANDOM_CONVS_PER_BLOCK = (2, 2, 2, 2, 1)
 _RANDOM_SEED = 20160627  # the paper's day at CVPR; any fixed number would do
@@ -29,7 +32,8 @@ def load_encoder(name: str, weights: str | Path | None = None) -> Encoder:
 
     Args:
         name: "vgg19" or "vgg16" (torchvision's ImageNet weights), "random" (fixed seed,
-            orthogonal filters; for tests: its pictures are textures of noise), or "compact".
+            orthogonal filters; for tests: its pictures are textures of noise), or "compact"
+            (bundled, distilled from VGG-19 and SqueezeNet: nst_core/weights/README.md).
         weights: for vgg19 and vgg16, a file with torchvision's state dict (.pth or
             .safetensors). Without it: the torch hub cache, then a download.
 
@@ -80,10 +84,17 @@ def _vgg16(weights: Path | None) -> Encoder:
 
 
 def _compact(weights: Path | None) -> Encoder:
-    raise EncoderUnavailable(
-        "encoder compact: its weights are not part of this version yet; "
-        "use vgg19 or vgg16, or random for tests"
-    )
+    if weights is not None:
+        raise ValueError("weights: encoder compact takes none, its own are bundled")
+    state, sha256 = _read_state(_COMPACT_FILE)
+    if sha256 != _COMPACT_SHA256:
+        raise EncoderUnavailable(
+            f"encoder compact: {_COMPACT_FILE} is damaged (sha256 {sha256[:8]}…, expected "
+            f"{_COMPACT_SHA256[:8]}…); install gramflow again"
+        )
+    layers = sorted({key.partition(".")[0] for key in state})
+    named = {f"{layer}.{kind}": state[f"{layer}.{kind}"] for layer in layers for kind in _KINDS}
+    return Encoder("compact", named, sha256, average_pool_gain=1.0)
 
 
 ENCODERS: dict[str, Callable[[Path | None], Encoder]] = {

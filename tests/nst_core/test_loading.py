@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision import models
 
-from nst_core import weights
+from nst_core import loading
 from nst_core.encoder import IMAGENET_MEAN, IMAGENET_STD, Encoder
-from nst_core.weights import EncoderUnavailable, load_encoder
+from nst_core.loading import EncoderUnavailable, load_encoder
 
 BUILDERS: dict[str, Callable[..., nn.Module]] = {"vgg16": models.vgg16, "vgg19": models.vgg19}
 
@@ -115,7 +115,7 @@ def serve(
     def start(file_name: str, response: bytes) -> None:
         answers.append(response)
         url = f"http://127.0.0.1:{port}/{file_name}"
-        monkeypatch.setattr(weights, "_torchvision_url", lambda name: url)
+        monkeypatch.setattr(loading, "_torchvision_url", lambda name: url)
         thread.start()
 
     thread = threading.Thread(target=answer, daemon=True)
@@ -301,7 +301,7 @@ def test_a_cached_file_is_read_without_the_network(
     name = f"vgg16-{sha256(source)[:8]}.pth"
     hub.mkdir(parents=True)
     os.link(source, hub / name)
-    monkeypatch.setattr(weights, "_torchvision_url", lambda _: f"http://127.0.0.1:1/{name}")
+    monkeypatch.setattr(loading, "_torchvision_url", lambda _: f"http://127.0.0.1:1/{name}")
     assert load_encoder("vgg16").sha256 == sha256(source)
 
 
@@ -334,7 +334,7 @@ def test_an_unreachable_server_gives_three_ways_out(
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}/vgg19-dcbb9e9d.pth"
-        monkeypatch.setattr(weights, "_torchvision_url", lambda _: url)
+        monkeypatch.setattr(loading, "_torchvision_url", lambda _: url)
         with pytest.raises(EncoderUnavailable) as raised:
             load_encoder("vgg19")
     assert_names_three_ways_out(str(raised.value), url, hub / "vgg19-dcbb9e9d.pth")
@@ -345,7 +345,7 @@ def test_a_cache_that_cannot_be_made_gives_three_ways_out(
 ) -> None:
     (tmp_path / "hub").write_text("a file where the folder should be")
     url = "http://127.0.0.1:1/vgg19-dcbb9e9d.pth"
-    monkeypatch.setattr(weights, "_torchvision_url", lambda _: url)
+    monkeypatch.setattr(loading, "_torchvision_url", lambda _: url)
     with pytest.raises(EncoderUnavailable) as raised:
         load_encoder("vgg19")
     assert_names_three_ways_out(str(raised.value), url, hub / "vgg19-dcbb9e9d.pth")

@@ -1,0 +1,61 @@
+"""What settings.yaml holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+
+@dataclass(frozen=True)
+class Target:
+    """A teacher layer that a student layer must know through a linear head."""
+
+    student: str
+    teacher: str
+    weight: float
+
+    @property
+    def head(self) -> str:
+        """Name of its head; a module's name has no '.'."""
+        return f"{self.student}-{self.teacher}".replace(".", "-")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All numbers of a training; settings.yaml says what each is."""
+
+    seed: int
+    widths: tuple[int, ...]
+    convs_per_block: tuple[int, ...]
+    targets: tuple[Target, ...]
+    gram_weight: float
+    crop_px: int
+    batch: int
+    steps: int
+    learning_rate: float
+    weight_decay: float
+    warmup_steps: int
+    textured: float
+    noisy: float
+    relation_weight: float
+    canvases: int
+    canvas_iterations: int
+    canvas_visits: int
+    canvas_step: float
+    held_out: int
+    checkpoint_every: int
+
+    @staticmethod
+    def read(file: Path) -> Settings:
+        """Raises TypeError or KeyError for a field too many or too few."""
+        fields = yaml.safe_load(file.read_text(encoding="utf-8"))
+        student = fields.pop("student")
+        targets = tuple(Target(**target) for target in fields.pop("targets"))
+        return Settings(
+            widths=tuple(student["widths"]),
+            convs_per_block=tuple(student["convs_per_block"]),
+            targets=targets,
+            **fields,
+        )

@@ -1,0 +1,187 @@
+"""The training loop: one step, checkpoints, what was learnt."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nst_core.distill.canvases import Canvases
+from nst_core.distill.objective import at_positions_of, regression_loss, relation_loss
+from nst_core.distill.photographs import centre_crops, training_batch
+from nst_core.distill.settings import Settings, Target
+from nst_core.distill.student import Heads, Student
+from nst_core.distill.teachers import Teachers
+
+_STATISTICS_BATCHES = 24
+
+
+class Training:
+    """Student, heads and optimiser at some step; the same seed and photographs, the same course."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        teachers: Teachers,
+        photographs: list[Tensor],
+        device: torch.device,
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings = settings
+        self.device = device
+        self.teachers = teachers.to(device)
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        order = torch.randperm(len(photographs), generator=self.generator).tolist()
+        self.held_out = [photographs[i] for i in order[: settings.held_out]]
+        self.photographs = [photographs[i] for i in order[settings.held_out :]]
+        self.student = Student(settings.widths, settings.convs_per_block).to(device)
+        self.mean, self.std = self._teacher_statistics()
+        self.heads = Heads(
+            {
+                target.head: (
+                    settings.widths[int(target.student[len("conv")]) - 1],
+                    self.mean[target.teacher].shape[1],
+                )
+                for target in settings.targets
+            }
+        ).to(device)
+        self.optimiser = torch.optim.AdamW(
+            [*self.student.parameters(), *self.heads.parameters()],
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
+        self.step_number = 0
+        self.canvases = Canvases(
+            settings.canvases,
+            self._draw,
+            settings.canvas_iterations,
+            settings.canvas_visits,
+            settings.canvas_step,
+            self.generator,
+        )
+
+    def step(self) -> float:
+        """One step; returns its loss."""
+        settings = self.settings
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._learning_rate()
+        half = settings.batch // 2
+        images = torch.cat(self.canvases.visit(self.student, half))
+        self.student.train()
+        loss = self._loss(images)
+        self.optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
+        self.optimiser.step()
+        self.step_number += 1
+        return float(loss.detach())
+
+    @torch.no_grad()
+    def explained(self) -> dict[str, float]:
+        """Per target, the share of the teacher's variance on held-out photographs: 1 is all."""
+        self.student.eval()
+        images = centre_crops(self.held_out, self.settings.crop_px).to(self.device)
+        student, teacher = self.student(images), self.teachers(images)
+        result = {}
+        for target in self.settings.targets:
+            wanted = self._standardised(target, teacher[target.teacher])
+            features = at_positions_of(student[target.student], wanted, target)
+            said = self.heads(target.head, features)
+            error = float((said - wanted).square().mean())
+            result[f"{target.student} → {target.teacher}"] = 1 - error / float(wanted.var())
+        return result
+
+    def save(self, file: Path) -> None:
+        """Write a checkpoint, whole or not at all."""
+        state = {
+            "step": self.step_number,
+            "student": self.student.state_dict(),
+            "heads": self.heads.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "canvases": self.canvases.state(),
+        }
+        growing = file.with_suffix(".tmp")
+        torch.save(state, growing)
+        os.replace(growing, file)
+
+    def resume(self, file: Path) -> None:
+        """Go on from a checkpoint of the same settings."""
+        state: Mapping[str, Any] = torch.load(file, map_location=self.device, weights_only=True)
+        self.step_number = state["step"]
+        self.student.load_state_dict(state["student"])
+        self.heads.load_state_dict(state["heads"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"].cpu())
+        self.canvases.resume(state["canvases"])
+
+    def _loss(self, images: Tensor) -> Tensor:
+        settings = self.settings
+        total = images.new_zeros(())
+        with torch.autocast(self.device.type, torch.bfloat16):
+            teacher = self.teachers(images)
+            student = self.student(images)
+            for target in settings.targets:
+                ours, theirs = student[target.student], teacher[target.teacher]
+                loss = settings.relation_weight * relation_loss(ours, theirs)
+                ours, theirs = self._sampled(ours, theirs)
+                said = self.heads(target.head, at_positions_of(ours, theirs, target)).float()
+                wanted = self._standardised(target, theirs.float())
+                loss = loss + regression_loss(said, wanted, settings.gram_weight)
+                total = total + target.weight * loss
+        return total
+
+    def _standardised(self, target: Target, activations: Tensor) -> Tensor:
+        return (activations - self.mean[target.teacher]) / self.std[target.teacher]
+
+    def _sampled(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+        """Every n-th position of large feature maps, from a random corner: as good, and cheaper."""
+        every = max(1, student.shape[-1] * 3 // self.settings.crop_px)
+        if student.shape[-1] != teacher.shape[-1] or every == 1:
+            return student, teacher
+        top, left = torch.randint(every, (2,), generator=self.generator).tolist()
+        return (
+            student[:, :, top::every, left::every],
+            teacher[:, :, top::every, left::every],
+        )
+
+    def _draw(self, count: int) -> Tensor:
+        settings = self.settings
+        images = training_batch(
+            self.photographs,
+            count,
+            settings.crop_px,
+            settings.textured,
+            settings.noisy,
+            self.generator,
+        )
+        return images.to(self.device)
+
+    def _learning_rate(self) -> float:
+        """Linear warm-up, then a half cosine to nothing (Loshchilov & Hutter 2017)."""
+        settings = self.settings
+        if self.step_number < settings.warmup_steps:
+            return settings.learning_rate * (self.step_number + 1) / settings.warmup_steps
+        done = (self.step_number - settings.warmup_steps) / (settings.steps - settings.warmup_steps)
+        return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+    @torch.no_grad()
+    def _teacher_statistics(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Per teacher layer and channel: mean and standard deviation over training batches."""
+        sums: dict[str, Tensor] = {}
+        squares: dict[str, Tensor] = {}
+        for _ in range(_STATISTICS_BATCHES):
+            for name, x in self.teachers(self._draw(self.settings.batch)).items():
+                sums[name] = sums.get(name, 0) + x.mean((0, 2, 3), keepdim=True)
+                squares[name] = squares.get(name, 0) + x.square().mean((0, 2, 3), keepdim=True)
+        mean = {name: total / _STATISTICS_BATCHES for name, total in sums.items()}
+        std = {
+            name: (total / _STATISTICS_BATCHES - mean[name].square()).clamp_min(1e-6).sqrt()
+            for name, total in squares.items()
+        }
+        return mean, std
