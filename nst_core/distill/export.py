@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import torch
@@ -41,6 +42,19 @@ def export(training: Training, file: Path) -> Path:
             "training_data": f"{len(training.photographs)} photographs, "
             f"{len(training.held_out)} held out",
             "pooling": "average",
+            "commit": _commit(),
         },
     )
     return file
+
+
+def _commit() -> str:
+    """The commit of this program, with "-dirty" where it was changed; "unknown" outside of git."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*", "--abbrev=40"]
+    try:
+        done = subprocess.run(
+            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
