@@ -122,7 +122,7 @@ class Encoder(nn.Module):
                 break
             if name.endswith("_1") and name != "conv1_1":
                 x = self._pool(x, pooling)
-            x = F.relu(conv(x))
+            x = F.relu_(conv(x))
             if name in wanted:
                 features[name] = x
         return features
@@ -130,7 +130,8 @@ class Encoder(nn.Module):
     def _pool(self, x: Tensor, pooling: Pooling) -> Tensor:
         if pooling == "max":
             return F.max_pool2d(x, kernel_size=2)
-        return F.avg_pool2d(x, kernel_size=2) * self.average_pool_gain
+        x = F.avg_pool2d(x, kernel_size=2)
+        return x if self.average_pool_gain == 1 else x * self.average_pool_gain
 
 
 def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:
