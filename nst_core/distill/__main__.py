@@ -46,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     columns = TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, TextColumn("loss {task.fields[loss]:.3f}")) as progress:
         task = progress.add_task(
-            "", total=settings.steps, completed=training.step_number, loss=float("nan")
+            "", total=settings.all_steps, completed=training.step_number, loss=float("nan")
         )
-        while training.step_number < settings.steps:
+        while training.step_number < settings.all_steps:
             loss = training.step()
             progress.update(task, completed=training.step_number, loss=loss)
             if training.step_number % settings.checkpoint_every == 0:

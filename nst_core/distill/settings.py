@@ -39,6 +39,8 @@ class Settings:
     warmup_steps: int
     textured: float
     noisy: float
+    canvas_steps: int
+    canvas_learning_rate: float
     relation_weight: float
     canvases: int
     canvas_iterations: int
@@ -46,6 +48,11 @@ class Settings:
     canvas_step: float
     held_out: int
     checkpoint_every: int
+
+    @property
+    def all_steps(self) -> int:
+        """Of both phases."""
+        return self.steps + self.canvas_steps
 
     @staticmethod
     def read(file: Path) -> Settings:

@@ -56,24 +56,21 @@ class Training:
             weight_decay=settings.weight_decay,
         )
         self.step_number = 0
-        self.canvases = Canvases(
-            settings.canvases,
-            self._draw,
-            settings.canvas_iterations,
-            settings.canvas_visits,
-            settings.canvas_step,
-            self.generator,
-        )
+        self.canvases: Canvases | None = None
 
     def step(self) -> float:
-        """One step; returns its loss."""
+        """One step; returns its loss. The second phase needs a student that can stylize."""
         settings = self.settings
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate()
-        half = settings.batch // 2
-        images = torch.cat(self.canvases.visit(self.student, half))
+        if self.step_number < settings.steps:
+            images, relation_weight = self._draw(settings.batch), 0.0
+        else:
+            self.canvases = self.canvases or self._new_canvases()
+            images = torch.cat(self.canvases.visit(self.student, settings.batch // 2))
+            relation_weight = settings.relation_weight
         self.student.train()
-        loss = self._loss(images)
+        loss = self._loss(images, relation_weight)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
@@ -104,7 +101,7 @@ class Training:
             "heads": self.heads.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
-            "canvases": self.canvases.state(),
+            "canvases": self.canvases and self.canvases.state(),
         }
         growing = file.with_suffix(".tmp")
         torch.save(state, growing)
@@ -117,10 +114,23 @@ class Training:
         self.student.load_state_dict(state["student"])
         self.heads.load_state_dict(state["heads"])
         self.optimiser.load_state_dict(state["optimiser"])
+        if state["canvases"]:
+            self.canvases = self._new_canvases()
+            self.canvases.resume(state["canvases"])
         self.generator.set_state(state["generator"].cpu())
-        self.canvases.resume(state["canvases"])
 
-    def _loss(self, images: Tensor) -> Tensor:
+    def _new_canvases(self) -> Canvases:
+        settings = self.settings
+        return Canvases(
+            settings.canvases,
+            self._draw,
+            settings.canvas_iterations,
+            settings.canvas_visits,
+            settings.canvas_step,
+            self.generator,
+        )
+
+    def _loss(self, images: Tensor, relation_weight: float) -> Tensor:
         settings = self.settings
         total = images.new_zeros(())
         with torch.autocast(self.device.type, torch.bfloat16):
@@ -128,7 +138,9 @@ class Training:
             student = self.student(images)
             for target in settings.targets:
                 ours, theirs = student[target.student], teacher[target.teacher]
-                loss = settings.relation_weight * relation_loss(ours, theirs)
+                loss = images.new_zeros(())
+                if relation_weight:
+                    loss = relation_weight * relation_loss(ours, theirs)
                 ours, theirs = self._sampled(ours, theirs)
                 said = self.heads(target.head, at_positions_of(ours, theirs, target)).float()
                 wanted = self._standardised(target, theirs.float())
@@ -163,12 +175,16 @@ class Training:
         return images.to(self.device)
 
     def _learning_rate(self) -> float:
-        """Linear warm-up, then a half cosine to nothing (Loshchilov & Hutter 2017)."""
+        """Per phase a linear warm-up, then a half cosine to nothing (Loshchilov & Hutter 2017)."""
         settings = self.settings
-        if self.step_number < settings.warmup_steps:
-            return settings.learning_rate * (self.step_number + 1) / settings.warmup_steps
-        done = (self.step_number - settings.warmup_steps) / (settings.steps - settings.warmup_steps)
-        return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+        number, steps, highest = self.step_number, settings.steps, settings.learning_rate
+        if number >= steps:
+            number, steps = number - steps, settings.canvas_steps
+            highest = settings.canvas_learning_rate
+        if number < settings.warmup_steps:
+            return highest * (number + 1) / settings.warmup_steps
+        done = (number - settings.warmup_steps) / (steps - settings.warmup_steps)
+        return highest * 0.5 * (1 + math.cos(math.pi * done))
 
     @torch.no_grad()
     def _teacher_statistics(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

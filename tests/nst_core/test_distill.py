@@ -29,7 +29,15 @@ from tests.flows.pictures import photo
 SETTINGS = Path(nst_core.distill.__file__).with_name("settings.yaml")
 SMALL = {
     "student": {"widths": [4, 6, 8, 8, 8], "convs_per_block": [2, 2, 2, 2, 1]},
-    **{"crop_px": 48, "batch": 4, "steps": 4, "warmup_steps": 1, "canvases": 4, "held_out": 2},
+    **{
+        "crop_px": 48,
+        "batch": 4,
+        "steps": 2,
+        "canvas_steps": 2,
+        "warmup_steps": 1,
+        "canvases": 4,
+        "held_out": 2,
+    },
     "checkpoint_every": 2,
 }
 
