@@ -35,13 +35,13 @@ WRONG_USE = 2
 INTERRUPTED = 130
 _FAILURES_SHOWN = 20
 
+_ENCODERS_HELP = "compact (bundled), vgg19, vgg16, or random (for tests)."
+
 ManifestArgument = Annotated[Path, typer.Argument(help="The YAML manifest.", show_default=False)]
 OutOption = Annotated[
     Optional[Path], typer.Option("--out", help="Output folder, instead of the manifest's.")
 ]
-EncoderOption = Annotated[
-    Optional[str], typer.Option("--encoder", help="vgg19, vgg16, random or compact.")
-]
+EncoderOption = Annotated[Optional[str], typer.Option("--encoder", help=_ENCODERS_HELP)]
 WeightsOption = Annotated[
     Optional[Path], typer.Option("--weights", help="File with the encoder's weights.")
 ]
@@ -124,7 +124,7 @@ def stylize(
     content: Annotated[Path, typer.Argument(help="Content image.")],
     style: Annotated[Path, typer.Argument(help="Style image.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .jpg or .png.")],
-    encoder: Annotated[str, typer.Option("--encoder", help="vgg19, vgg16, random.")] = "vgg19",
+    encoder: Annotated[str, typer.Option("--encoder", help=_ENCODERS_HELP)] = "compact",
     weights: WeightsOption = None,
     preset: PresetOption = "fast",
     size: SizeOption = None,
@@ -155,7 +155,7 @@ def folder(
     content_dir: Annotated[Path, typer.Argument(help="Folder of content images.")],
     style: Annotated[Path, typer.Option("--style", help="A style image or a folder of them.")],
     out: Annotated[Path, typer.Option("--out", help="Output folder.")],
-    encoder: Annotated[str, typer.Option("--encoder", help="vgg19, vgg16, random.")] = "vgg19",
+    encoder: Annotated[str, typer.Option("--encoder", help=_ENCODERS_HELP)] = "compact",
     weights: WeightsOption = None,
     preset: PresetOption = "fast",
     size: SizeOption = None,
@@ -200,8 +200,6 @@ def demo(
 
         manifest = prepare_demo(out)
         _say(f"photographs, styles and manifest are in {out}")
-        _say("the demo runs on the encoder `random`: it shows the work, not the beauty;")
-        _say(f"with network, vgg19 makes pictures: gramflow run {manifest} --encoder vgg19")
         sys.exit(_run(manifest))
 
 

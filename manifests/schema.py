@@ -74,7 +74,7 @@ class Pairing(_Model):
 class Stylize(_Model):
     """How pairs are optimised; what is left out comes from the preset."""
 
-    encoder: str = "vgg19"
+    encoder: str = "compact"
     weights: PathText | None = None
     preset: str = "fast"
     size: Annotated[Whole, Field(ge=16, le=8192)] | None = None
