@@ -144,7 +144,9 @@ def test_end_losses_are_those_of_the_image_handed_out(encoder: Encoder) -> None:
     torch.testing.assert_close(result.end.style, expected)
     losses = result.end.of_pair(0)
     assert losses["total"] == pytest.approx(
-        losses["content"] + 5 * losses["style"] + 5 * losses["total_variation"]
+        chosen.content_weight * losses["content"]
+        + chosen.style_weight * losses["style"]
+        + chosen.total_variation_weight * losses["total_variation"]
     )
 
 
@@ -492,8 +494,10 @@ def test_a_layer_that_the_encoder_lacks_is_named(field: str, encoder: Encoder) -
 def test_bfloat16_ends_at_the_loss_of_float32() -> None:
     content, style = pictures(1, 64, 96, seed=1), pictures(1, 64, 64, seed=2)
     encoder = load_encoder("random")
+    # Steady steps: at the end of the short memories of `fast` the loss jumps by more than this.
+    steady = {"learning_rate": 0.03, "adam_betas": [0.9, 0.999]}
     ends = {
-        precision: stylize(encoder, preset(60, precision=precision), content, style)
+        precision: stylize(encoder, preset(60, precision=precision, **steady), content, style)
         for precision in ("fp32", "bf16")
     }
     assert {name: end.precision for name, end in ends.items()} == {"fp32": "fp32", "bf16": "bf16"}
