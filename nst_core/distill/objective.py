@@ -1,4 +1,4 @@
-"""What the student is asked: the teachers' activations, their Gram matrices, and distances."""
+"""What the student is asked: the teachers' activations, and distances of Gram matrices."""
 
 from __future__ import annotations
 
@@ -9,17 +9,7 @@ from torch import Tensor
 from nst_core.distill.settings import Target
 from nst_core.distill.teachers import first_centre_px
 from nst_core.encoder import stride_px
-from nst_core.losses import gram_matrix, style_layer_loss
-
-
-def regression_loss(said: Tensor, wanted: Tensor, gram_weight: float) -> Tensor:
-    """Between what a head says and the teacher's standardised activations, B x C x h x w each.
-
-    Smooth L1, and `gram_weight` times the relative error of the Gram matrices.
-    """
-    gram, gram_wanted = gram_matrix(said), gram_matrix(wanted)
-    share = style_layer_loss(gram, gram_wanted, wanted[0, 0].numel(), "relative").mean()
-    return F.smooth_l1_loss(said, wanted) + gram_weight * share
+from nst_core.losses import gram_matrix
 
 
 def relation_loss(student: Tensor, teacher: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import yaml
 
+from nst_core.encoder import layer_names
+
 
 @dataclass(frozen=True)
 class Target:
@@ -30,9 +32,9 @@ class Settings:
     widths: tuple[int, ...]
     convs_per_block: tuple[int, ...]
     targets: tuple[Target, ...]
-    gram_weight: float
     crop_px: int
     batch: int
+    start_batches: int
     steps: int
     learning_rate: float
     weight_decay: float
@@ -56,13 +58,18 @@ class Settings:
 
     @staticmethod
     def read(file: Path) -> Settings:
-        """Raises TypeError or KeyError for a field too many or too few."""
+        """Raises TypeError or KeyError for a field too many or too few, ValueError for a layer
+        without a target."""
         fields = yaml.safe_load(file.read_text(encoding="utf-8"))
         student = fields.pop("student")
         targets = tuple(Target(**target) for target in fields.pop("targets"))
+        convs_per_block = tuple(student["convs_per_block"])
+        untaught = set(layer_names(convs_per_block)) - {target.student for target in targets}
+        if untaught:
+            raise ValueError(f"targets: none for {', '.join(sorted(untaught))}")
         return Settings(
             widths=tuple(student["widths"]),
-            convs_per_block=tuple(student["convs_per_block"]),
+            convs_per_block=convs_per_block,
             targets=targets,
             **fields,
         )

@@ -33,14 +33,26 @@ class Student(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """B x 3 x H x W sRGB in 0..1 -> layer -> rectified activations."""
-        x = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        x = self.normalised(images).contiguous(memory_format=torch.channels_last)
         features = {}
-        for layer, conv in self.convs.items():
-            if layer.endswith("_1") and layer != "conv1_1":
-                x = F.avg_pool2d(x, 2)
-            x = F.relu(self.norms[layer](conv(x)))
+        for layer in self.convs:
+            x = self.activations(layer, self.pooled(layer, x))
             features[layer] = x
         return features
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """What the first layer sees of images in 0..1."""
+        return (images - self.mean) / self.std
+
+    @staticmethod
+    def pooled(layer: str, x: Tensor) -> Tensor:
+        """What `layer` sees of the activations of the layer before it."""
+        first_of_block = layer.endswith("_1") and layer != "conv1_1"
+        return F.avg_pool2d(x, 2) if first_of_block else x
+
+    def activations(self, layer: str, x: Tensor) -> Tensor:
+        """Of one layer, from what it sees."""
+        return F.relu(self.norms[layer](self.convs[layer](x)))
 
     @torch.no_grad()
     def folded(self) -> dict[str, Tensor]:
@@ -70,6 +82,15 @@ class Heads(nn.Module):
         """Student activations of `layer` to the teacher's channels, standardised."""
         said: Tensor = self.heads[layer](features)
         return said
+
+    @torch.no_grad()
+    def set(self, layer: str, weight: Tensor, bias: Tensor) -> None:
+        """Weight O x I and bias O of one head."""
+        head = self.heads[layer]
+        assert isinstance(head, nn.Conv2d)
+        assert head.bias is not None
+        head.weight.copy_(weight.view_as(head.weight))
+        head.bias.copy_(bias)
 
 
 @torch.no_grad()

@@ -8,7 +8,10 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision.models import squeezenet1_0  # type: ignore[import-untyped]
+from torchvision.models.squeezenet import (  # type: ignore[import-untyped]
+    Fire,
+    squeezenet1_0,
+)
 
 from nst_core.encoder import stride_px
 
@@ -19,7 +22,7 @@ _VGG19_LAYERS = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1")
 _SQUEEZENET_MEAN_BGR = (104.0, 117.0, 123.0)
 # Index in torchvision's `features` -> the paper's name of the module.
 _SQUEEZENET_LAYERS = {
-    1: "conv1",
+    0: "conv1",
     **{index: f"fire{index - 1}" for index in (3, 4, 5)},
     **{index: f"fire{index - 2}" for index in (7, 8, 9, 10)},
     12: "fire9",
@@ -70,9 +73,13 @@ class Teachers(nn.Module):
         self.requires_grad_(False)
         self.eval()
 
-    @torch.no_grad()
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """B x 3 x H x W sRGB in 0..1 -> "vgg19.conv1_1", …, "squeezenet.fire9" -> activations."""
+        return {name: F.relu(x) for name, x in self.before_rectifier(images).items()}
+
+    @torch.no_grad()
+    def before_rectifier(self, images: Tensor) -> dict[str, Tensor]:
+        """The same layers, of which the activations are the positive part."""
         return {
             **{f"vgg19.{name}": x for name, x in self._vgg19_layers(images).items()},
             **{f"squeezenet.{name}": x for name, x in self._squeezenet_layers(images).items()},
@@ -86,15 +93,27 @@ class Teachers(nn.Module):
             if name in ("conv2_1", "conv3_1"):
                 x = F.max_pool2d(x, 2, ceil_mode=True)
             x = F.pad(x, (1, 1, 1, 1), mode="reflect")
-            x = F.relu(F.conv2d(x, weights[f"{name}_weight"], weights[f"{name}_bias"]))
-            features[name] = x
+            features[name] = F.conv2d(x, weights[f"{name}_weight"], weights[f"{name}_bias"])
+            x = F.relu(features[name])
         return features
 
     def _squeezenet_layers(self, images: Tensor) -> dict[str, Tensor]:
         x = images.flip(1) * 255 - self.mean_bgr
         features = {}
         for index, module in enumerate(self.squeezenet):
-            x = module(x)
-            if index in _SQUEEZENET_LAYERS:
-                features[_SQUEEZENET_LAYERS[index]] = x
+            name = _SQUEEZENET_LAYERS.get(index)
+            if name is None:
+                x = module(x)
+                continue
+            features[name] = _before_rectifier(module, x)
+            x = F.relu(features[name])
         return features
+
+
+def _before_rectifier(module: nn.Module, x: Tensor) -> Tensor:
+    if isinstance(module, nn.Conv2d):
+        convolved: Tensor = module(x)
+        return convolved
+    assert isinstance(module, Fire)
+    squeezed = module.squeeze_activation(module.squeeze(x))
+    return torch.cat([module.expand1x1(squeezed), module.expand3x3(squeezed)], dim=1)

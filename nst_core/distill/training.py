@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from nst_core.distill.canvases import Canvases
-from nst_core.distill.objective import at_positions_of, regression_loss, relation_loss
+from nst_core.distill.objective import at_positions_of, relation_loss
 from nst_core.distill.photographs import centre_crops, training_batch
 from nst_core.distill.settings import Settings, Target
+from nst_core.distill.start import least_squares, sampled, start_from_teachers
 from nst_core.distill.student import Heads, Student
 from nst_core.distill.teachers import Teachers
 
@@ -61,6 +63,8 @@ class Training:
     def step(self) -> float:
         """One step; returns its loss. The second phase needs a student that can stylize."""
         settings = self.settings
+        if self.step_number == 0:
+            self._start()
         for group in self.optimiser.param_groups:
             group["lr"] = self._learning_rate()
         if self.step_number < settings.steps:
@@ -119,6 +123,23 @@ class Training:
             self.canvases.resume(state["canvases"])
         self.generator.set_state(state["generator"].cpu())
 
+    @torch.no_grad()
+    def _start(self) -> None:
+        settings = self.settings
+        batches = [self._draw(settings.batch) for _ in range(settings.start_batches)]
+        start_from_teachers(self.student, self.teachers, settings.targets, batches, self.generator)
+        for target in settings.targets:
+            weight, bias = least_squares(
+                self._head_sample(target, images)
+                for images in batches[: -(-settings.start_batches // 3)]
+            )
+            self.heads.set(target.head, weight, bias)
+
+    def _head_sample(self, target: Target, images: Tensor) -> list[Tensor]:
+        wanted = self._standardised(target, self.teachers(images)[target.teacher])
+        features = self.student(images)[target.student]
+        return sampled(self.generator, at_positions_of(features, wanted, target), wanted)
+
     def _new_canvases(self) -> Canvases:
         settings = self.settings
         return Canvases(
@@ -144,8 +165,8 @@ class Training:
                 ours, theirs = self._sampled(ours, theirs)
                 said = self.heads(target.head, at_positions_of(ours, theirs, target)).float()
                 wanted = self._standardised(target, theirs.float())
-                loss = loss + regression_loss(said, wanted, settings.gram_weight)
-                total = total + target.weight * loss
+                # Squared: in a Gram matrix the few high activations count most.
+                total = total + target.weight * (loss + F.mse_loss(said, wanted))
         return total
 
     def _standardised(self, target: Target, activations: Tensor) -> Tensor:

@@ -18,8 +18,9 @@ import nst_core.distill
 from nst_core.distill.__main__ import main
 from nst_core.distill.canvases import Canvases
 from nst_core.distill.objective import at_positions_of, relation_loss
-from nst_core.distill.photographs import centre_crops, read_photographs
+from nst_core.distill.photographs import centre_crops, read_photographs, training_batch
 from nst_core.distill.settings import Settings, Target
+from nst_core.distill.start import least_squares, start_from_teachers, telling_channels
 from nst_core.distill.student import Student
 from nst_core.distill.teachers import SQUEEZENET_FILE, VGG19_FILE, Teachers, first_centre_px
 from nst_core.encoder import Encoder, stride_px
@@ -28,10 +29,11 @@ from tests.flows.pictures import photo
 
 SETTINGS = Path(nst_core.distill.__file__).with_name("settings.yaml")
 SMALL = {
-    "student": {"widths": [4, 6, 8, 8, 8], "convs_per_block": [2, 2, 2, 2, 1]},
+    "student": {"widths": [4, 6, 8, 8, 8], "convs_per_block": [2, 2, 1, 2, 1]},
     **{
         "crop_px": 48,
         "batch": 4,
+        "start_batches": 2,
         "steps": 2,
         "canvas_steps": 2,
         "warmup_steps": 1,
@@ -142,6 +144,63 @@ def test_a_training_that_was_interrupted_goes_on_as_if_it_had_not_been(
         torch.testing.assert_close(state[key], value, rtol=0, atol=0)
 
 
+def test_a_student_as_wide_as_its_teacher_starts_as_its_teacher(
+    teachers: Path, photographs: Path
+) -> None:
+    taught = Teachers(teachers)
+    generator = torch.Generator().manual_seed(3)
+    every = read_photographs(photographs)
+    batches = [training_batch(every, 4, 48, 0.2, 0.3, generator) for _ in range(3)]
+    student = Student((64, 128, 16, 16, 16), (1, 1, 1, 1, 1))
+    layers = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+    sources = ("vgg19.conv1_1", "vgg19.conv2_1", "vgg19.conv3_1", "squeezenet.fire5")
+    targets = [Target(*both, 1.0) for both in zip(layers, (*sources, "squeezenet.fire9"))]
+    start_from_teachers(student, taught, targets, batches, generator)
+    images = centre_crops(every, 48)
+    with torch.no_grad():
+        features = student.eval()(images)
+    said = features["conv1_1"][:, :, 1:-1, 1:-1]  # they pad differently
+    wanted = taught(images)["vgg19.conv1_1"][:, :, 1:-1, 1:-1]
+    error = min_over_order(said, wanted)
+    assert error < 0.02 * float(wanted.var())
+    assert all(bool(x.isfinite().all()) for x in features.values())
+
+
+def min_over_order(said: Tensor, wanted: Tensor) -> float:
+    """Mean squared error when each wanted channel is compared with the nearest said one."""
+    distances = (said.unsqueeze(1) - wanted.unsqueeze(2)).square().mean((0, 3, 4))
+    return float(distances.min(dim=1).values.mean())
+
+
+def test_channels_that_repeat_others_are_not_taken() -> None:
+    one, other, weak = torch.rand(3, 500, generator=torch.Generator().manual_seed(4))
+    both = one + other
+    activations = torch.stack([one, 3 * one, other, both, one + 0.1 * weak], dim=1)
+    assert len(set(telling_channels(activations, 3)) & {0, 1}) <= 1
+    assert 4 in telling_channels(activations, 3)
+
+
+def test_least_squares_finds_the_map_that_made_the_samples() -> None:
+    generator = torch.Generator().manual_seed(5)
+    weight, bias = torch.randn(3, 6, generator=generator), torch.tensor([1.0, -2.0, 0.5])
+    samples = [torch.randn(200, 6, generator=generator) for _ in range(2)]
+    found = least_squares((x, x @ weight.T + bias) for x in samples)
+    torch.testing.assert_close(found, (weight, bias), rtol=1e-3, atol=1e-3)
+
+
+def test_the_teacher_squeezenet_is_the_one_of_torchvision(teachers: Path) -> None:
+    images = torch.rand(2, 3, 64, 80, generator=torch.Generator().manual_seed(6))
+    network = squeezenet1_0(weights=None)
+    network.load_state_dict(load_file(teachers / SQUEEZENET_FILE))
+    x = images.flip(1) * 255 - torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1)
+    seen = Teachers(teachers)(images)
+    for index, module in enumerate(network.features[:13]):
+        x = module(x).detach()
+        for ours, of in (("conv1", 1), ("fire3", 4), ("fire5", 7), ("fire9", 12)):
+            if index == of:
+                torch.testing.assert_close(seen[f"squeezenet.{ours}"], x)
+
+
 def test_folding_the_batch_norm_changes_no_feature() -> None:
     torch.manual_seed(1)
     student = Student((4, 6, 8, 8, 8), (2, 2, 2, 2, 1))
@@ -215,4 +274,11 @@ def test_features_are_compared_where_they_look_at(
 def test_settings_refuse_a_field_too_many(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(SETTINGS.read_text() + "stepps: 3\n")
     with pytest.raises(TypeError, match="stepps"):
+        Settings.read(tmp_path / "s.yaml")
+
+
+def test_settings_refuse_a_layer_that_nobody_teaches(tmp_path: Path) -> None:
+    text = SETTINGS.read_text().replace("convs_per_block: [2, 2, 1,", "convs_per_block: [2, 2, 2,")
+    (tmp_path / "s.yaml").write_text(text)
+    with pytest.raises(ValueError, match="targets: none for conv3_2"):
         Settings.read(tmp_path / "s.yaml")
