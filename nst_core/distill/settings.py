@@ -32,6 +32,7 @@ class Settings:
     widths: tuple[int, ...]
     convs_per_block: tuple[int, ...]
     targets: tuple[Target, ...]
+    taught_apart: tuple[str, ...]
     crop_px: int
     batch: int
     start_batches: int
@@ -59,17 +60,23 @@ class Settings:
     @staticmethod
     def read(file: Path) -> Settings:
         """Raises TypeError or KeyError for a field too many or too few, ValueError for a layer
-        without a target."""
+        without a target or taught apart that is none."""
         fields = yaml.safe_load(file.read_text(encoding="utf-8"))
         student = fields.pop("student")
         targets = tuple(Target(**target) for target in fields.pop("targets"))
+        taught_apart = tuple(fields.pop("taught_apart"))
         convs_per_block = tuple(student["convs_per_block"])
-        untaught = set(layer_names(convs_per_block)) - {target.student for target in targets}
+        layers = set(layer_names(convs_per_block))
+        untaught = layers - {target.student for target in targets}
         if untaught:
             raise ValueError(f"targets: none for {', '.join(sorted(untaught))}")
+        unknown = set(taught_apart) - layers
+        if unknown:
+            raise ValueError(f"taught_apart: the student has no {', '.join(sorted(unknown))}")
         return Settings(
             widths=tuple(student["widths"]),
             convs_per_block=convs_per_block,
             targets=targets,
+            taught_apart=taught_apart,
             **fields,
         )

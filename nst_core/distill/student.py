@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -31,11 +31,17 @@ class Student(nn.Module):
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1))
 
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """B x 3 x H x W sRGB in 0..1 -> layer -> rectified activations."""
+    def forward(self, images: Tensor, apart: Collection[str] = ()) -> dict[str, Tensor]:
+        """B x 3 x H x W sRGB in 0..1 -> layer -> rectified activations.
+
+        Args:
+            apart: layers whose gradients do not reach the layer before them.
+        """
         x = self.normalised(images).contiguous(memory_format=torch.channels_last)
         features = {}
         for layer in self.convs:
+            if layer in apart:
+                x = x.detach()
             x = self.activations(layer, self.pooled(layer, x))
             features[layer] = x
         return features

@@ -80,6 +80,7 @@ class Teachers(nn.Module):
     @torch.no_grad()
     def before_rectifier(self, images: Tensor) -> dict[str, Tensor]:
         """The same layers, of which the activations are the positive part."""
+        images = images.contiguous(memory_format=torch.channels_last)
         return {
             **{f"vgg19.{name}": x for name, x in self._vgg19_layers(images).items()},
             **{f"squeezenet.{name}": x for name, x in self._squeezenet_layers(images).items()},

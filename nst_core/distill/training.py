@@ -21,6 +21,9 @@ from nst_core.distill.student import Heads, Student
 from nst_core.distill.teachers import Teachers
 
 _STATISTICS_BATCHES = 24
+# Errors are squared, for in a Gram matrix the few high activations count most; beyond this many
+# standard deviations of the teacher's activations they are not, or single pictures would rule.
+_OUTLIER = 4.0
 
 
 class Training:
@@ -69,11 +72,13 @@ class Training:
             group["lr"] = self._learning_rate()
         if self.step_number < settings.steps:
             images, relation_weight = self._draw(settings.batch), 0.0
+            self.student.train()
         else:
+            # Its batch-norms stay those of photographs.
+            self.student.eval()
             self.canvases = self.canvases or self._new_canvases()
             images = torch.cat(self.canvases.visit(self.student, settings.batch // 2))
             relation_weight = settings.relation_weight
-        self.student.train()
         loss = self._loss(images, relation_weight)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -156,7 +161,7 @@ class Training:
         total = images.new_zeros(())
         with torch.autocast(self.device.type, torch.bfloat16):
             teacher = self.teachers(images)
-            student = self.student(images)
+            student = self.student(images, settings.taught_apart)
             for target in settings.targets:
                 ours, theirs = student[target.student], teacher[target.teacher]
                 loss = images.new_zeros(())
@@ -165,8 +170,8 @@ class Training:
                 ours, theirs = self._sampled(ours, theirs)
                 said = self.heads(target.head, at_positions_of(ours, theirs, target)).float()
                 wanted = self._standardised(target, theirs.float())
-                # Squared: in a Gram matrix the few high activations count most.
-                total = total + target.weight * (loss + F.mse_loss(said, wanted))
+                error = 2 * F.huber_loss(said, wanted, delta=_OUTLIER)
+                total = total + target.weight * (loss + error)
         return total
 
     def _standardised(self, target: Target, activations: Tensor) -> Tensor:
