@@ -16,7 +16,7 @@ from nst_core.encoder import Encoder, layer_names
 _VGG_AVERAGE_POOL_GAIN = 2.0
 _VGG_BLOCK_WIDTHS = (64, 128, 256, 512, 512)
 _COMPACT_FILE = Path(__file__).with_name("weights") / "compact.safetensors"
-_COMPACT_SHA256 = "f844cfbf84720dad5b7a4cc6dc009d40837081ff245c5c44d2c45307358d26b8"
+_COMPACT_SHA256 = "988f9475da6d8b53b12bcc50a2fffbdd60cb3d70bff4599965ceb8409d9682b4"
 _KINDS = ("weight", "bias")
 _RANDOM_BLOCK_WIDTHS = (16, 32, 48, 64, 64)
 _RANDOM_CONVS_PER_BLOCK = (2, 2, 2, 2, 1)
