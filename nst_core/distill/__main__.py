@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             progress.update(task, completed=training.step_number, loss=loss)
             if training.step_number % settings.checkpoint_every == 0:
                 training.save(checkpoint)
+    training.save(checkpoint)
     report = training.explained()
     (given.out / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     for target, share in report.items():
