@@ -1,7 +1,5 @@
 """The optimisation on tiny images with the random encoder."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -12,46 +10,17 @@ from torch import Tensor
 from nst_core.encoder import Encoder
 from nst_core.loading import load_encoder
 from nst_core.losses import gram_matrix, style_loss
-from nst_core.presets import PRESETS, Preset, resolve_preset
-from nst_core.stylizer import Iteration, Stylized, Stylizer
+from nst_core.presets import PRESETS, Preset
+from nst_core.stylizer import Iteration, Stylizer
+from tests.nst_core.tiny import pictures, preset, seen_by, stylize
 
 OPTIMISERS = {"adam": 0.03, "lbfgs": 1.0, "sgd": 0.01}
 any_optimiser = pytest.mark.parametrize("optimiser", OPTIMISERS)
 
 
-def pictures(count: int = 1, height: int = 32, width: int = 48, seed: int = 0) -> Tensor:
-    """Smooth blobs of colour."""
-    small = torch.rand(count, 3, 5, 6, generator=torch.Generator().manual_seed(seed))
-    return F.interpolate(small, (height, width), mode="bicubic").clamp(0, 1)
-
-
-def preset(iterations: int = 5, name: str = "fast", **overrides: Any) -> Preset:
-    return resolve_preset(name, {"scales": [[1.0, iterations]], "precision": "fp32", **overrides})
-
-
 def with_optimiser(optimiser: str, iterations: int = 5, **overrides: Any) -> Preset:
     rate = OPTIMISERS[optimiser]
     return preset(iterations, optimiser=optimiser, learning_rate=rate, **overrides)
-
-
-def stylize(
-    encoder: Encoder, chosen: Preset, content: Tensor, style: Any, **arguments: Any
-) -> Stylized:
-    return Stylizer(encoder, chosen)(content, style, **arguments)
-
-
-def luma(images: Tensor) -> Tensor:
-    red, green, blue = images.unbind(1)
-    return (0.299 * red + 0.587 * green + 0.114 * blue).unsqueeze(1)
-
-
-@contextmanager
-def seen_by(encoder: Encoder) -> Iterator[list[Tensor]]:
-    """The images that the encoder looks at, in order."""
-    seen: list[Tensor] = []
-    hook = encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
-    yield seen
-    hook.remove()
 
 
 @pytest.fixture(scope="module")
@@ -219,35 +188,6 @@ def test_strength_is_1_unless_told(encoder: Encoder) -> None:
     content, style = pictures(), pictures(seed=1)
     told = stylize(encoder, preset(), content, style, strength=[1.0])
     assert torch.equal(stylize(encoder, preset(), content, style).images, told.images)
-
-
-# Colour
-
-
-def test_preserve_color_keeps_the_chroma_and_moves_the_luma(encoder: Encoder) -> None:
-    content = 0.35 + 0.3 * pictures(2)
-    chosen = preset(10, learning_rate=0.04)
-    result = stylize(encoder, chosen, content, pictures(2, seed=1), preserve_color=True)
-    within = ((result.images > 0) & (result.images < 1)).all(dim=1, keepdim=True).expand_as(content)
-    assert within.float().mean() > 0.5
-    chroma, expected = result.images - luma(result.images), content - luma(content)
-    torch.testing.assert_close(chroma[within], expected[within], rtol=0, atol=1e-5)
-    assert (luma(result.images) - luma(content)).abs().mean() > 0.02
-
-
-def test_without_preserve_color_the_chroma_moves(encoder: Encoder) -> None:
-    content = 0.35 + 0.3 * pictures()
-    result = stylize(encoder, preset(10), content, pictures(seed=1))
-    chroma, before = result.images - luma(result.images), content - luma(content)
-    assert (chroma - before).abs().mean() > 0.02
-
-
-def test_preserve_color_sees_only_gray(encoder: Encoder) -> None:
-    with seen_by(encoder) as seen:
-        stylize(encoder, preset(1), pictures(), pictures(seed=1), preserve_color=True)
-    content, style = seen[:2]
-    for images in (content, style):
-        torch.testing.assert_close(images[:, 0], images[:, 2])
 
 
 # Styles
@@ -420,76 +360,7 @@ def test_a_loss_that_was_not_finite_is_never_called_a_success(
     assert result.stop_reason == ("iterations" if finite else "not_finite",)
 
 
-# What is refused
-
-
-def with_value(value: float) -> Tensor:
-    images = pictures()
-    images[0, 1, 2, 3] = value
-    return images
-
-
-Arguments = dict[str, Any]
-NARROW = pictures(1, 20, 1000)
-BAD_ARGUMENTS: dict[str, tuple[Arguments, str]] = {
-    "content without a batch": ({"content": pictures()[0]}, "content: expected float images"),
-    "no content at all": ({"content": pictures()[:0], "style": []}, "content"),
-    "content of 4 channels": ({"content": torch.rand(1, 4, 32, 48)}, "content: .*1 x 4 x 32 x 48"),
-    "content of 1 channel": ({"content": pictures()[:, :1]}, "content: .*1 x 1 x 32 x 48"),
-    "content of bytes": ({"content": torch.zeros(1, 3, 32, 48, dtype=torch.uint8)}, "uint8"),
-    "content with NaN": ({"content": with_value(float("nan"))}, "content: .*not finite"),
-    "content with infinity": ({"content": with_value(float("inf"))}, "content: .*not finite"),
-    "content below 0": ({"content": with_value(-0.1)}, r"content: expected values in 0..1.*-0\.1"),
-    "content above 1": ({"content": 255 * pictures()}, r"content: expected values in 0..1.*255"),
-    "content too low": ({"content": pictures(1, 7, 48)}, "content: 48x7 px; .*>= 8 px"),
-    "content too narrow": ({"content": pictures(1, 48, 7)}, "content: 7x48 px; .*>= 8 px"),
-    "content of 50 to 1": ({"content": NARROW}, "content: 1000x20 px; .* at most 32:1"),
-    "style of 4 channels": ({"style": torch.rand(1, 4, 32, 48)}, "style: expected float images"),
-    "style without colour": ({"style": [pictures()[0, 0]]}, "style: expected float images"),
-    "style of bytes": ({"style": [torch.zeros(3, 9, 9, dtype=torch.uint8)]}, "style: .*uint8"),
-    "style with NaN": ({"style": with_value(float("nan"))}, "style: .*not finite"),
-    "style below 0": ({"style": with_value(-0.1)}, "style: expected values in 0..1"),
-    "style above 1": ({"style": with_value(1.1)}, r"style: expected values in 0..1.*1\.1"),
-    "style too small": ({"style": pictures(1, 20, 7)}, "style: 7x20 px; .*>= 8 px"),
-    "style of 50 to 1": ({"style": NARROW}, "style: 1000x20 px; .* at most 32:1"),
-    "no style": ({"style": []}, r"style: expected one per content image \(1\), got 0"),
-    "two styles": ({"style": pictures(2)}, r"style: expected one per content image \(1\), got 2"),
-    "strength below 0": ({"strength": [-0.1]}, r"strength: expected 0..1, got -0\.1"),
-    "strength above 1": ({"strength": [1.5]}, r"strength: expected 0..1, got 1\.5"),
-    "strength NaN": ({"strength": [float("nan")]}, "strength: expected 0..1, got nan"),
-    "two strengths": ({"strength": [0.5, 1]}, "strength: expected one per content image"),
-    "no seed": ({"seeds": []}, "seeds: expected one per content image"),
-}
-
-
-@pytest.mark.parametrize(("arguments", "message"), BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS)
-def test_a_bad_argument_is_named(arguments: Arguments, message: str, encoder: Encoder) -> None:
-    good: Arguments = {"content": pictures(), "style": pictures(seed=1)}
-    with pytest.raises(ValueError, match=message):
-        Stylizer(encoder, preset())(**{**good, **arguments})
-
-
-def test_no_content_is_not_called_too_small(encoder: Encoder) -> None:
-    with pytest.raises(ValueError, match="content") as raised:
-        Stylizer(encoder, preset())(pictures()[:0], [])
-    assert ">= 8 px" not in str(raised.value)
-
-
-def test_one_bad_style_of_several_is_refused(encoder: Encoder) -> None:
-    with pytest.raises(ValueError, match=r"style: .*not finite"):
-        stylize(encoder, preset(), pictures(2), torch.cat([pictures(), with_value(float("nan"))]))
-
-
-def test_smaller_images_are_taken_where_the_deepest_layer_is_shallower(encoder: Encoder) -> None:
-    shallow = preset(style_layers={"conv1_1": 1.0}, content_layers={"conv2_1": 1.0})
-    result = stylize(encoder, shallow, pictures(1, 4, 6), pictures(1, 6, 6, seed=1))
-    assert result.images.shape == (1, 3, 4, 6)
-
-
-@pytest.mark.parametrize("field", ["content_layers", "style_layers"])
-def test_a_layer_that_the_encoder_lacks_is_named(field: str, encoder: Encoder) -> None:
-    with pytest.raises(ValueError, match="conv3_4 are not in encoder random, which has conv1_1"):
-        Stylizer(encoder, preset(**{field: {"conv3_4": 1.0}}))
+# Precision
 
 
 def test_bfloat16_ends_at_the_loss_of_float32() -> None:
