@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nst_core.padding import pad, rectify_and_pad, rectify_then_pad
+
 Pooling = Literal["average", "max"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -115,16 +117,23 @@ class Encoder(nn.Module):
                 f"it has {', '.join(self.layers)}"
             )
         features: dict[str, Tensor] = {}
+        deepest = max(wanted, key=self.layers.index)
         x = (images - self.mean) / self.std
-        x = x.to(self.precision, memory_format=torch.channels_last)
-        for name, conv in self.convs.items():
-            if len(features) == len(wanted):
+        x = pad(x.to(self.precision, memory_format=torch.channels_last))
+        for name, following in zip(self.layers, (*self.layers[1:], "")):
+            x = self.convs[name](x)
+            if name == deepest:
+                features[name] = F.relu_(x)
                 break
-            if name.endswith("_1") and name != "conv1_1":
-                x = self._pool(x, pooling)
-            x = F.relu_(conv(x))
-            if name in wanted:
-                features[name] = x
+            if following.endswith("_1"):
+                x = F.relu_(x)
+                if name in wanted:
+                    features[name] = x
+                x = pad(self._pool(x, pooling))
+            elif name in wanted:
+                features[name], x = rectify_then_pad(x)
+            else:
+                x = rectify_and_pad(x)
         return features
 
     def _pool(self, x: Tensor, pooling: Pooling) -> Tensor:
@@ -137,9 +146,7 @@ class Encoder(nn.Module):
 def _convolution(weight: Tensor, bias: Tensor) -> nn.Conv2d:
     channels_out, channels_in = weight.shape[:2]
     # On "meta" the module draws no random weights of its own.
-    conv = nn.Conv2d(
-        channels_in, channels_out, 3, padding=1, padding_mode="replicate", device="meta"
-    )
+    conv = nn.Conv2d(channels_in, channels_out, 3, device="meta")
     conv.weight = nn.Parameter(weight.float().contiguous(memory_format=torch.channels_last))
     conv.bias = nn.Parameter(bias.float())
     return conv
