@@ -52,7 +52,13 @@ SizeOption = Annotated[
 StrengthOption = Annotated[
     float, typer.Option("--strength", help="Of the style: 0 keeps the content's, 1 is full.")
 ]
-ColorOption = Annotated[bool, typer.Option("--preserve-color", help="Transfer brightness only.")]
+ColorOption = Annotated[
+    str,
+    typer.Option(
+        "--preserve-color",
+        help="luminance: transfer brightness only; match: give the style the content's colours.",
+    ),
+]
 
 
 @app.command()
@@ -129,7 +135,7 @@ def stylize(
     preset: PresetOption = "fast",
     size: SizeOption = None,
     strength: StrengthOption = 1.0,
-    preserve_color: ColorOption = False,
+    preserve_color: ColorOption = "no",
 ) -> None:
     """Stylize one picture."""
     with _one_sentence_errors():

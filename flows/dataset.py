@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import threading
@@ -19,6 +20,7 @@ from prefect.states import Cancelled, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
+from flows.engine import MOST_BESIDE_LANES
 from flows.job import Job, prepare, read_for_run
 from flows.progress import (
     ChunkDone,
@@ -34,8 +36,8 @@ from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo, first_images
 from manifests.export import Exported, export_imagefolder
 
-# One chunk optimises while one loads and one writes.
-_WORKERS = 3
+# Enough threads for any number of lanes; how many chunks are underway is limited below.
+_WORKERS = (os.cpu_count() or 1) + MOST_BESIDE_LANES
 # Prefect's default server shows a flow of many more tasks slowly or not at all.
 _TASKS_PER_FLOW = 1000
 
@@ -169,8 +171,8 @@ def _chunk_task(job: Job, chunk: Chunk, control: Control, tally: _Tally) -> Stat
 
 
 def _run_chunks(job: Job, chunks: Iterable[Chunk], control: Control, tally: _Tally) -> None:
-    """Submit one task a chunk; a few wait ready, so that no list of a whole job is in memory."""
-    places = threading.Semaphore(2 * _WORKERS)
+    """Submit one task a chunk, and the next when one is done: memory holds those underway."""
+    places = threading.Semaphore(job.lanes.count + job.lanes.beside)
     futures: list[PrefectFuture[Any]] = []
     for chunk in chunks:
         places.acquire()

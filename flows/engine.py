@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from manifests.plan import Base, Engine
 from manifests.reading import ReadManifest
-from nst_core import Encoder, Preset, Stylizer, load_encoder, resolve_preset
+from nst_core import Encoder, Preset, StyleGrams, Stylizer, load_encoder, resolve_preset
 from nst_core.encoder import stride_px
 
 # Nominal speeds for grouping pairs into chunks; they decide no result, only a chunk's size.
 _NOMINAL_FLOP_PER_S = {"cpu": 100e9, "cuda": 20e12}
 _NOMINAL_S_PER_VARIANT = 0.01
-# On a CPU a batch gains next to nothing, and alone a pair's bytes depend on no company: neither
-# on a limit, nor on what else the manifest names.
-_PAIRS_PER_BATCH = {"cpu": 1, "cuda": 32}
-_PIXELS_OF_THAT_BATCH = 256 * 256
+# On a CPU so many pixels keep one core busy: pairs of that size are optimised one a core.
+_PIXELS_PER_CORE = 256 * 256
+MOST_BESIDE_LANES = 6
+# What `size: original` comes to: nothing is as large, so nothing is shrunk.
+_NO_SHRINKING = 1_000_000
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """How the optimiser uses the machine.
+
+    Attributes:
+        count: chunks that are optimised at the same time.
+        threads: of torch, for each.
+        beside: chunks that meanwhile load, vary or write.
+    """
+
+    count: int
+    threads: int
+    beside: int
 
 
 def choose_device() -> torch.device:
@@ -25,8 +44,35 @@ def choose_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def resolve_engine(read: ReadManifest) -> tuple[Engine, Stylizer]:
+def choose_lanes(device: torch.device, preset: Preset, cores: int) -> Lanes:
+    """One pair after the other on a GPU; on a CPU several beside each other.
+
+    Threads that share the work of one small image wait for each other longer than they work.
+    Depends on the size of the work alone, not on how much there is of it: with another number of
+    threads the last bits of a result may differ.
+    """
+    if device.type != "cpu":
+        return Lanes(1, cores, beside=MOST_BESIDE_LANES)
+    count = max(1, min(cores, round(cores * _PIXELS_PER_CORE / preset.size**2)))
+    return Lanes(count, max(1, cores // count), beside=2)
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """torch uses so many threads for what this thread asks of it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def resolve_engine(read: ReadManifest, style_grams_folder: Path) -> tuple[Engine, Stylizer]:
     """What the manifest's `stylize` means.
+
+    Args:
+        style_grams_folder: where Gram matrices of styles are kept from run to run.
 
     Raises:
         ValueError: for an unknown preset, a wrong override, an unknown encoder.
@@ -36,14 +82,25 @@ def resolve_engine(read: ReadManifest) -> tuple[Engine, Stylizer]:
     preset = manifest_preset(read)
     weights = None if wanted.weights is None else read.resolve(wanted.weights)
     encoder = load_encoder(wanted.encoder, weights)
+    parameters = {k: v for k, v in preset.as_dict().items() if k not in ("encoder", "size")}
+    if wanted.size == "original":
+        parameters["working_size"] = preset.size
     engine = Engine(
         encoder=encoder.name,
         encoder_sha256=encoder.sha256,
         preset=wanted.preset,
-        parameters={k: v for k, v in preset.as_dict().items() if k not in ("encoder", "size")},
-        size=preset.size,
+        parameters=parameters,
+        size=output_size(read),
     )
-    return engine, Stylizer(encoder, preset, choose_device())
+    style_grams = StyleGrams(style_grams_folder)
+    return engine, Stylizer(encoder, preset, choose_device(), style_grams=style_grams)
+
+
+def output_size(read: ReadManifest) -> int:
+    """Long side in pixels beyond which images are shrunk."""
+    if read.manifest.stylize.size == "original":
+        return _NO_SHRINKING
+    return manifest_preset(read).size
 
 
 def manifest_preset(read: ReadManifest) -> Preset:
@@ -54,28 +111,21 @@ def manifest_preset(read: ReadManifest) -> Preset:
     """
     wanted = read.manifest.stylize
     overrides = dict(wanted.override)
-    if wanted.size is not None:
+    if isinstance(wanted.size, int):
         overrides["size"] = wanted.size
     return resolve_preset(wanted.preset, overrides)
-
-
-def pairs_per_batch(device: torch.device, width: int, height: int) -> int:
-    """How many pairs of this size are optimised together."""
-    share = _PIXELS_OF_THAT_BATCH / (width * height)
-    return max(1, round(_PAIRS_PER_BATCH[device.type] * min(1.0, share)))
 
 
 def nominal_seconds(stylizer: Stylizer | None) -> Callable[[Base], float]:
     """A function that estimates the work of a base; the same on every machine of a device kind."""
     if stylizer is None:
         return lambda base: _NOMINAL_S_PER_VARIANT * len(base.variants)
-    per_pixel = _flop_per_pixel(stylizer.encoder)
-    scales = stylizer.preset.scales
-    rate = _NOMINAL_FLOP_PER_S[stylizer.device.type]
-    per_pixel_s = per_pixel * sum(s.iterations * s.fraction**2 for s in scales) / rate
+    per_pixel_s = _flop_per_pixel(stylizer.encoder) / _NOMINAL_FLOP_PER_S[stylizer.device.type]
 
     def seconds(base: Base) -> float:
-        pixels = 0 if base.style is None else base.width * base.height
+        pixels = 0
+        if base.style is not None:
+            pixels = stylizer.pixels_in_all(base.height, base.width)
         return per_pixel_s * pixels + _NOMINAL_S_PER_VARIANT * len(base.variants)
 
     return seconds

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from statistics import median
 
 import torch
 from PIL import Image
 
-from flows.engine import pairs_per_batch
+from flows.engine import torch_threads
 from flows.job import Job
 from flows.load import FileAtFault, load
 from manifests.comparison import FilesOnDisk, Todo
 from manifests.images import encode_image
 from manifests.plan import Base
-from nst_core import Iteration, Stylizer
+from nst_core import Pair, Scale, Style, Stylizer
 
 _PROBED_FILES = 8
-_PROBED_ITERATIONS = 4
+_PROBED_ITERATIONS = 8
+# Targets and losses of a pair take about as long as so many iterations.
+_LOOKS_OUTSIDE_ITERATIONS = 2
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,10 @@ def estimate(job: Job) -> Estimate:
     seconds = images * encode_s
     if shapes and job.stylizer is not None:
         (width, height), _ = shapes.most_common(1)[0]
-        per_pixel_s = _probe_pair(job.stylizer, width, height) / (width * height)
-        seconds += per_pixel_s * sum(w * h * count for (w, h), count in shapes.items())
+        per_pixel_s = _probe_pixel(job, width, height)
+        seconds += per_pixel_s * sum(
+            count * job.stylizer.pixels_in_all(h, w) for (w, h), count in shapes.items()
+        )
     return Estimate(seconds, pixels * bytes_per_pixel)
 
 
@@ -65,7 +68,7 @@ def _probe_files(job: Job, bases: list[Base]) -> tuple[float, float]:
     started_s, size_bytes, pixels, files = time.perf_counter(), 0, 0, 0
     for base in bases:
         try:
-            loaded = load(base)
+            loaded = load(base, None)
         except FileAtFault:
             continue
         size_bytes += len(encode_image(Image.fromarray(loaded.pixels), output.type, output.quality))
@@ -76,24 +79,26 @@ def _probe_files(job: Job, bases: list[Base]) -> tuple[float, float]:
     return (time.perf_counter() - started_s) / files, size_bytes / pixels
 
 
-def _probe_pair(stylizer: Stylizer, width: int, height: int) -> float:
-    """Seconds for one pair of a batch, from a few iterations at each scale."""
-    preset = stylizer.preset
-    # L-BFGS takes one pair at a time.
-    alone = preset.optimiser == "lbfgs"
-    batch = 1 if alone else pairs_per_batch(stylizer.device, width, height)
-    ends_s: list[float] = []
+def _probe_pixel(job: Job, width: int, height: int) -> float:
+    """Seconds that a pixel of this shape takes in one iteration, all lanes at work."""
+    assert job.stylizer is not None
+    preset = replace(
+        job.stylizer.preset, scales=(Scale(1.0, _PROBED_ITERATIONS),), size=max(width, height)
+    )
+    probe = Stylizer(job.stylizer.encoder, preset, job.stylizer.device)
+    image = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0))
+    pair = Pair(image, (Style(image),))
 
-    def on_iteration(iteration: Iteration) -> None:
-        float(iteration.total_loss[0])  # waits for a GPU to have done it
-        ends_s.append(time.perf_counter())
+    def optimise(pairs: int) -> float:
+        began_s = time.perf_counter()
+        with torch_threads(job.lanes.threads):
+            for _ in probe.each([pair] * pairs):
+                pass
+        return time.perf_counter() - began_s
 
-    scales = tuple(replace(scale, iterations=_PROBED_ITERATIONS) for scale in preset.scales)
-    probe = Stylizer(stylizer.encoder, replace(preset, scales=scales), stylizer.device)
-    images = torch.rand(batch, 3, height, width)
-    probe(images, images, on_iteration=on_iteration)
-    seconds = 0.0
-    for index, scale in enumerate(preset.scales):
-        own_s = ends_s[index * _PROBED_ITERATIONS : (index + 1) * _PROBED_ITERATIONS]
-        seconds += scale.iterations * median(b - a for a, b in pairwise(own_s))
-    return seconds / batch
+    batch = probe.suitable_batch(height, width)
+    optimise(1)  # what is done only once
+    with ThreadPoolExecutor(job.lanes.count) as lanes:
+        seconds = max(lanes.map(optimise, [batch] * job.lanes.count))
+    pairs = batch * job.lanes.count
+    return seconds / (pairs * width * height * (_PROBED_ITERATIONS + _LOOKS_OUTSIDE_ITERATIONS))

@@ -5,11 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from augment.recipes import check_recipes
-from flows.engine import manifest_preset, nominal_seconds, resolve_engine
+from flows.engine import (
+    Lanes,
+    choose_device,
+    choose_lanes,
+    manifest_preset,
+    nominal_seconds,
+    output_size,
+    resolve_engine,
+)
 from manifests.chunks import Chunk, chunks
 from manifests.errors import ManifestError, Problem
 from manifests.facts import FactsCache
@@ -24,14 +34,16 @@ from nst_core import ENCODERS, Stylizer
 class Job:
     """Attributes:
     stylizer: None where the manifest has no styles.
-    optimiser_slot: held by the chunk that optimises; the others load, vary and write meanwhile.
+    lanes: how many chunks optimise at a time; the others load, vary and write meanwhile.
+    optimiser_slots: one is held by each chunk that optimises.
     """
 
     plan: Plan
     ledger: Ledger
     out: Path
     stylizer: Stylizer | None
-    optimiser_slot: threading.Lock = field(default_factory=threading.Lock)
+    lanes: Lanes
+    optimiser_slots: threading.Semaphore
 
     def chunks(self) -> Iterator[Chunk]:
         """All chunks of the plan, whether done or not."""
@@ -122,12 +134,15 @@ def prepare(read: ReadManifest, on_file: Callable[[], None] = lambda: None) -> J
         raise ManifestError(problems)
     out = output_folder(read)
     stylizer: Stylizer | None = None
-    engine = Engine("", "", "", {}, manifest_preset(read).size)
+    engine = Engine("", "", "", {}, output_size(read))
+    ledger = Ledger(out)
     if read.manifest.styles:
         try:
-            engine, stylizer = resolve_engine(read)
+            engine, stylizer = resolve_engine(read, ledger.style_grams_folder)
         except ValueError as error:
             raise ManifestError([read.problem(("stylize",), str(error))]) from None
     with closing(FactsCache(out / ".gramflow" / "files.sqlite")) as facts:
         plan = Plan(read, engine, facts, on_file)
-    return Job(plan, Ledger(out), out, stylizer)
+    device = stylizer.device if stylizer else choose_device()
+    lanes = choose_lanes(device, manifest_preset(read), torch.get_num_threads())
+    return Job(plan, ledger, out, stylizer, lanes, threading.Semaphore(lanes.count))

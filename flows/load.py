@@ -14,6 +14,7 @@ from torch import Tensor
 
 from manifests.images import UnusableImage, check_shape, decode_image, fit_within, read_file
 from manifests.plan import Base
+from nst_core import Style, Stylizer
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -36,17 +37,17 @@ class Loaded:
 
     Attributes:
         pixels: the content image at the output size, H x W x 3, uint8, sRGB.
-        style: 3 x H' x W', float32, sRGB in 0..1, long side at most 2048 px; None without style.
+        style: no larger than the optimisation can use; None without style.
         notes: what had to be assumed about the files, one sentence each.
     """
 
     base: Base
     pixels: Pixels
-    style: Tensor | None
+    style: Style | None
     notes: tuple[str, ...]
 
 
-def load(base: Base) -> Loaded:
+def load(base: Base, stylizer: Stylizer | None) -> Loaded:
     """The images of a base. Raises FileAtFault, naming the file that cannot be used."""
     try:
         decoded = decode_image(_read(base.content.file, base.content_sha256))
@@ -54,14 +55,19 @@ def load(base: Base) -> Loaded:
     except UnusableImage as error:
         raise FileAtFault(base.content.name, str(error)) from None
     image = decoded.image.resize((base.width, base.height), Image.Resampling.LANCZOS)
-    if base.style is None:
+    if base.style is None or stylizer is None:
         return Loaded(base, np.array(image), None, decoded.notes)
     try:
         style, style_notes = _style_pixels(base.style.file, base.style_sha256)
+        height, width = stylizer.useful_style_size(style.shape[:2], (base.height, base.width))
     except UnusableImage as error:
         raise FileAtFault(base.style.name, str(error)) from None
     notes = (*decoded.notes, *(f"style: {note}" for note in style_notes))
-    return Loaded(base, np.array(image), as_tensor(style), notes)
+    if style.shape[:2] != (height, width):
+        shrunk = Image.fromarray(style).resize((width, height), Image.Resampling.LANCZOS)
+        style = np.array(shrunk)
+    key = f"{base.style_sha256.hex()} {width}x{height}"
+    return Loaded(base, np.array(image), Style(as_tensor(style), key=key), notes)
 
 
 def as_tensor(pixels: Pixels) -> Tensor:

@@ -20,7 +20,8 @@ from manifests.images import (
     fit_within,
     read_file,
 )
-from nst_core import Iteration, Stylizer, load_encoder, resolve_preset
+from nst_core import Pair, PreserveColor, Style, Stylizer, load_encoder, resolve_preset
+from nst_core import Progress as NstProgress
 
 _FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 _QUALITY = 95
@@ -36,7 +37,7 @@ def stylize_picture(
     preset: str,
     size: int | None,
     strength: float,
-    preserve_color: bool,
+    preserve_color: PreserveColor,
     console: Console,
 ) -> tuple[float, float]:
     """Stylize one picture and write it; returns the loss at the start and at the end.
@@ -59,24 +60,24 @@ def stylize_picture(
         console=console,
         disable=not console.is_terminal,
     ) as progress:
-        task = progress.add_task("", total=resolved.iterations)
+        task = progress.add_task("", total=None)
 
-        def on_iteration(iteration: Iteration) -> None:
-            progress.update(task, completed=iteration.number)
+        def on_progress(told: NstProgress) -> None:
+            progress.update(task, completed=told.iterations[0], total=told.of)
 
-        result = stylizer(
-            as_tensor(np.asarray(content_image)).unsqueeze(0),
-            [as_tensor(np.asarray(style_image))],
-            strength=[strength],
+        pair = Pair(
+            as_tensor(np.asarray(content_image)),
+            (Style(as_tensor(np.asarray(style_image))),),
+            strength=strength,
             preserve_color=preserve_color,
-            on_iteration=on_iteration,
         )
-    if result.stop_reason[0] == "not_finite":
+        ((_, result),) = stylizer.each([pair], on_progress=on_progress)
+    if result.stop_reason == "not_finite":
         raise ValueError(f"{content}: the loss is not finite; try a lower learning rate")
-    image = Image.fromarray(as_pixels(result.images[0]))
+    image = Image.fromarray(as_pixels(result.image))
     data = encode_image(image, _FORMATS[output.suffix.lower()], _QUALITY)
     write_whole(output, data, output.absolute().parent)
-    return result.start.of_pair(0)["total"], result.end.of_pair(0)["total"]
+    return result.start["total"], result.end["total"]
 
 
 def _opened(file: Path, long_side_px: int) -> Image.Image:

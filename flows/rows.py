@@ -10,7 +10,7 @@ from flows.version import VERSION
 from manifests.identity import canonical_json, source_id
 from manifests.ledger import Row
 from manifests.plan import Base, Engine, Plan, Variant
-from nst_core import Stylized
+from nst_core import StylizedPair
 
 _SIGNIFICANT_DIGITS = 6
 
@@ -24,20 +24,23 @@ class Optimisation:
     iterations: int
     stop_reason: str
     precision: str
+    notes: tuple[str, ...]
 
     @staticmethod
-    def of_pair(result: Stylized, index: int) -> Optimisation:
+    def of(result: StylizedPair) -> Optimisation:
+        restarted = ("done again alone in float32: a loss had not been finite",)
         return Optimisation(
-            result.start.of_pair(index),
-            result.end.of_pair(index),
-            result.iterations[index],
-            result.stop_reason[index],
+            result.start,
+            result.end,
+            result.iterations,
+            result.stop_reason,
             result.precision,
+            restarted if result.restarted else (),
         )
 
 
 _NO_ENGINE = Engine("", "", "", {}, 0)
-_NO_OPTIMISATION = Optimisation({}, {}, 0, "", "")
+_NO_OPTIMISATION = Optimisation({}, {}, 0, "", "", ())
 
 
 def done_row(
@@ -91,7 +94,7 @@ def done_row(
         "recipe": variant.recipe or "",
         "recipe_index": variant.index,
         "applied_transforms": canonical_json([list(one) for one in applied]),
-        "notes": "; ".join(notes),
+        "notes": "; ".join((*notes, *done.notes)),
         "sha256": hashlib.sha256(data).hexdigest(),
         "gramflow_version": VERSION,
     }

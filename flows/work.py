@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 import torch
 from PIL import Image
 
 from augment.recipes import Applied, Recipe
-from flows.engine import pairs_per_batch
+from flows.engine import torch_threads
 from flows.job import Job
 from flows.load import FileAtFault, Loaded, as_pixels, as_tensor, load
 from flows.progress import ChunkDone, Control, Optimised
@@ -22,7 +21,7 @@ from manifests.identity import seed_of
 from manifests.images import encode_image
 from manifests.ledger import Row
 from manifests.plan import Base, Variant
-from nst_core import Iteration, Stylized
+from nst_core import Pair, Progress, StylizedPair
 
 _TELL_EVERY_ITERATIONS = 10
 
@@ -39,77 +38,88 @@ def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
     done: list[Row] = []
     failed: list[Row] = []
     recipes = {name: Recipe(steps) for name, steps in job.plan.manifest.augment.recipes.items()}
-    for group in _groups(job, chunk.bases):
-        control.check()
-        loaded: list[Loaded] = []
-        for base in group:
+    images = _stylized if chunk.pairs else _as_they_are
+    for image, optimisation in images(job, chunk.bases, control, failed):
+        for variant in image.base.variants:
+            control.check()
             try:
-                loaded.append(load(base))
-            except FileAtFault as fault:
-                failed += failed_rows(base, fault.name, fault.error)
-        for image, optimisation in _stylized(job, loaded, control):
-            content_name = image.base.content.name
-            if isinstance(optimisation, str):
-                failed += failed_rows(image.base, content_name, optimisation)
-                continue
-            for variant in image.base.variants:
-                control.check()
-                try:
-                    done.append(_write(job, image, variant, recipes, optimisation))
-                except ValueError as error:
-                    only = replace(image.base, variants=(variant,))
-                    failed += failed_rows(only, content_name, str(error))
+                done.append(_write(job, image, variant, recipes, optimisation))
+            except ValueError as error:
+                only = replace(image.base, variants=(variant,))
+                failed += failed_rows(only, image.base.content.name, str(error))
     job.ledger.record(chunk, done, failed)
     return ChunkDone(images=len(done), failed=len(failed), pairs=chunk.pairs, work=job.work(chunk))
 
 
-def _groups(job: Job, bases: Sequence[Base]) -> Iterator[list[Base]]:
-    """Pairs by the batch; content images without style one by one, so that memory stays small."""
-    rest = iter(bases)
-    first = bases[0] if bases else None
-    size = 1
-    if first is not None and first.style is not None and first.width and job.stylizer is not None:
-        size = pairs_per_batch(job.stylizer.device, first.width, first.height)
-    while group := list(islice(rest, size)):
-        yield group
+def _as_they_are(
+    job: Job, bases: Sequence[Base], control: Control, failed: list[Row]
+) -> Iterator[tuple[Loaded, None]]:
+    """Content images one by one, so that memory stays small; `failed` takes what cannot be used."""
+    for base in bases:
+        control.check()
+        try:
+            yield load(base, None), None
+        except FileAtFault as fault:
+            failed += failed_rows(base, fault.name, fault.error)
 
 
 def _stylized(
-    job: Job, loaded: Sequence[Loaded], control: Control
-) -> list[tuple[Loaded, Optimisation | str | None]]:
-    """Each image stylized with how that went, or why it could not be; without style, as it is."""
-    styles = [image.style for image in loaded if image.style is not None]
-    if not styles or job.stylizer is None:
-        return [(image, None) for image in loaded]
-
-    def on_iteration(iteration: Iteration) -> None:
+    job: Job, bases: Sequence[Base], control: Control, failed: list[Row]
+) -> list[tuple[Loaded, Optimisation]]:
+    """Pairs stylized, with how that went; `failed` takes those that could not be."""
+    assert job.stylizer is not None
+    loaded: list[Loaded] = []
+    pairs: list[Pair] = []
+    for base in bases:
         control.check()
-        if iteration.number % _TELL_EVERY_ITERATIONS == 0:
-            control.tell(Optimised(len(loaded), iteration.number, iteration.of))
+        try:
+            image = load(base, job.stylizer)
+            pair = _pair(job, image)
+            job.stylizer.check(pair)
+        except FileAtFault as fault:
+            failed += failed_rows(base, fault.name, fault.error)
+        except ValueError as error:
+            failed += failed_rows(base, base.content.name, str(error))
+        else:
+            loaded.append(image)
+            pairs.append(pair)
 
-    try:
-        with job.optimiser_slot:
-            result = job.stylizer(
-                torch.stack([as_tensor(image.pixels) for image in loaded]),
-                styles,
-                strength=[image.base.strength for image in loaded],
-                seeds=[seed_of(image.base.id) for image in loaded],
-                preserve_color=job.plan.manifest.stylize.preserve_color,
-                on_iteration=on_iteration,
-            )
-    except ValueError as error:
-        if len(loaded) == 1:
-            return [(loaded[0], str(error))]
-        # One of them is at fault; alone, each shows whether it is the one.
-        return [one for image in loaded for one in _stylized(job, [image], control)]
-    return [_of_pair(image, result, index) for index, image in enumerate(loaded)]
+    def on_progress(progress: Progress) -> None:
+        control.check()
+        if progress.iterations[0] % _TELL_EVERY_ITERATIONS == 0:
+            told = Optimised(len(progress.pairs), progress.iterations[0], progress.of)
+            control.tell(told)
+
+    results: dict[int, StylizedPair] = {}
+    with job.optimiser_slots, torch_threads(job.lanes.threads):
+        try:
+            results.update(job.stylizer.each(pairs, on_progress=on_progress))
+        except torch.OutOfMemoryError as error:
+            why = f"does not fit the memory of {job.stylizer.device}: {error}"
+            for index, image in enumerate(loaded):
+                if index not in results:
+                    failed += failed_rows(image.base, image.base.content.name, why)
+    stylized = []
+    for index, result in sorted(results.items()):
+        image = loaded[index]
+        if result.stop_reason == "not_finite":
+            why = f"the loss is not finite after {result.iterations} iterations"
+            failed += failed_rows(image.base, image.base.content.name, why)
+        else:
+            pixels = as_pixels(result.image)
+            stylized.append((replace(image, pixels=pixels), Optimisation.of(result)))
+    return stylized
 
 
-def _of_pair(image: Loaded, result: Stylized, index: int) -> tuple[Loaded, Optimisation | str]:
-    if result.stop_reason[index] == "not_finite":
-        return image, f"the loss is not finite after {result.iterations[index]} iterations"
-    pixels = as_pixels(result.images[index])
-    return replace(image, pixels=pixels), Optimisation.of_pair(result, index)
+def _pair(job: Job, image: Loaded) -> Pair:
+    assert image.style is not None
+    return Pair(
+        as_tensor(image.pixels),
+        (image.style,),
+        strength=image.base.strength,
+        seed=seed_of(image.base.id),
+        preserve_color=job.plan.manifest.stylize.preserve_color,
+    )
 
 
 def _write(

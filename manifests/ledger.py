@@ -39,6 +39,7 @@ class Ledger:
     def __init__(self, out: Path) -> None:
         self.folder = out / ".gramflow" / "ledger"
         self.temporary_folder = out / ".gramflow" / "tmp"
+        self.style_grams_folder = out / ".gramflow" / "styles"
 
     def ids(self) -> Ids:
         """All ids on record; what failed once and was done later counts as done."""

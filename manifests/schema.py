@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+SMALLEST, LARGEST = 16, 8192
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -20,6 +21,25 @@ def check_plain_name(name: object) -> str:
     if not isinstance(name, str) or not _PLAIN_NAME.fullmatch(name):
         raise ValueError(f"expected letters, digits, '_', '.', '-' (no leading '.'), got {name!r}")
     return name
+
+
+def check_size(size: object) -> object:
+    """A long side in pixels, or "original"."""
+    if size is None or size == "original":
+        return size
+    if isinstance(size, int) and not isinstance(size, bool) and SMALLEST <= size <= LARGEST:
+        return size
+    raise ValueError(
+        f"expected a whole number >= {SMALLEST} and <= {LARGEST}, or original, got {size!r}"
+    )
+
+
+def check_preserve_color(way: object) -> object:
+    """`false` and `true` are the words of most manifests."""
+    way = {False: "no", True: "luminance"}.get(way, way) if isinstance(way, bool) else way
+    if way in ("no", "luminance", "match"):
+        return way
+    raise ValueError(f"expected false, luminance (or true) or match, got {way!r}")
 
 
 PlainName = Annotated[str, BeforeValidator(check_plain_name)]
@@ -77,9 +97,11 @@ class Stylize(_Model):
     encoder: str = "compact"
     weights: PathText | None = None
     preset: str = "fast"
-    size: Annotated[Whole, Field(ge=16, le=8192)] | None = None
+    size: Annotated[int | Literal["original"] | None, BeforeValidator(check_size)] = None
     strength: tuple[float, float] = (1.0, 1.0)
-    preserve_color: Annotated[bool, Field(strict=True)] = False
+    preserve_color: Annotated[
+        Literal["no", "luminance", "match"], BeforeValidator(check_preserve_color)
+    ] = "no"
     override: dict[str, Any] = {}
 
     @field_validator("strength", mode="before")

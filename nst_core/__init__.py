@@ -9,19 +9,28 @@ from nst_core.losses import (
     total_loss,
     total_variation_loss,
 )
+from nst_core.objective import PairLosses
+from nst_core.optimisation import Progress
+from nst_core.pairs import Pair, PreserveColor, Style, StylizedPair
 from nst_core.presets import PRESETS, Preset, Scale, resolve_preset
-from nst_core.stylizer import Iteration, PairLosses, Stylized, Stylizer
+from nst_core.style_grams import StyleGrams
+from nst_core.stylizer import Stylized, Stylizer
 
 __all__ = [
     "ENCODERS",
     "PRESETS",
     "Encoder",
     "EncoderUnavailable",
-    "Iteration",
+    "Pair",
     "PairLosses",
+    "PreserveColor",
     "Preset",
+    "Progress",
     "Scale",
+    "Style",
+    "StyleGrams",
     "Stylized",
+    "StylizedPair",
     "Stylizer",
     "content_loss",
     "gram_matrix",

@@ -1,4 +1,4 @@
-"""Colour preservation by luminance-only transfer (Gatys et al. 2017, section 5.2)."""
+"""Colour preservation (Gatys et al. 2017, "Controlling perceptual factors", section 5)."""
 
 from __future__ import annotations
 
@@ -42,3 +42,33 @@ def match_luminance(style: Tensor, content: Tensor) -> Tensor:
 def with_color_of(gray: Tensor, content: Tensor) -> Tensor:
     """The luma of `gray` with the chroma of `content`; both B x 3 x H x W, sRGB in 0..1."""
     return (content + luminance(gray) - luminance(content)).clamp(0, 1)
+
+
+def match_colors(style: Tensor, content: Tensor) -> Tensor:
+    """Style whose colours have the mean and covariance of the content's (the paper, section 5.1).
+
+    The linear map is the symmetric one of Image Analogies: root of the content's covariance times
+    the inverse root of the style's.
+
+    Args:
+        style, content: 1 x 3 x H x W (sizes may differ), sRGB in 0..1.
+
+    Returns:
+        1 x 3 x H x W like the style, in 0..1.
+    """
+    style_mean, style_root = _color_statistics(style)
+    content_mean, content_root = _color_statistics(content)
+    transform = content_root @ torch.linalg.inv(style_root)
+    centred = style[0].flatten(1).double() - style_mean[:, None]
+    matched: Tensor = transform @ centred + content_mean[:, None]
+    return matched.view(style.shape).clamp(0, 1).to(style.dtype)
+
+
+def _color_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
+    """(mean of 3, square root of the 3 x 3 covariance) of one image's colours."""
+    pixels = image[0].flatten(1).double()
+    mean = pixels.mean(1)
+    covariance = (pixels - mean[:, None]) @ (pixels - mean[:, None]).T / pixels.shape[1]
+    # A gray image has no spread in two directions: the least keeps its root invertible.
+    variances, axes = torch.linalg.eigh(covariance)
+    return mean, (axes * variances.clamp_min(_TINY_STD**2).sqrt()) @ axes.T

@@ -80,12 +80,22 @@ def content_loss(features: Tensor, target: Tensor, error: ContentError = "mean")
     Returns:
         B values >= 0.
     """
+    return squared_distance(features, target) / content_norm(target, error)
+
+
+def squared_distance(features: Tensor, target: Tensor) -> Tensor:
+    """sum (F - P)^2 of each image: B x C x H x W twice to B values, float32 or wider."""
     wide = torch.promote_types(features.dtype, torch.float32)
-    target = target.to(wide)
-    squared = (features.to(wide) - target).square()
+    return (features.to(wide) - target.to(wide)).square().sum(dim=(1, 2, 3))
+
+
+def content_norm(target: Tensor, error: ContentError) -> Tensor:
+    """What the squared distance to this target is divided by: B values."""
     if error == "mean":
-        return squared.mean(dim=(1, 2, 3))
-    return squared.sum(dim=(1, 2, 3)) / (target.square().sum(dim=(1, 2, 3)) + _TINY_ENERGY)
+        count = torch.tensor(float(target[0].numel()), device=target.device)
+        return count.expand(len(target))
+    wide = target.to(torch.promote_types(target.dtype, torch.float32))
+    return wide.square().sum(dim=(1, 2, 3)) + _TINY_ENERGY
 
 
 def style_layer_loss(
@@ -130,14 +140,21 @@ def style_loss(
     Returns:
         B values >= 0.
     """
+    grams = {layer: gram_matrix(features[layer]) for layer in layer_weights}
+    positions = {layer: features[layer].shape[2] * features[layer].shape[3] for layer in grams}
+    return style_loss_of_grams(grams, targets, layer_weights, positions, error)
+
+
+def style_loss_of_grams(
+    grams: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor],
+    layer_weights: Mapping[str, float],
+    positions: Mapping[str, int],
+    error: StyleError,
+) -> Tensor:
+    """The style loss of Gram matrices; `positions`: layer -> H W of its feature map."""
     per_layer = [
-        weight
-        * style_layer_loss(
-            gram_matrix(features[layer]),
-            targets[layer],
-            positions=features[layer].shape[2] * features[layer].shape[3],
-            error=error,
-        )
+        weight * style_layer_loss(grams[layer], targets[layer], positions[layer], error)
         for layer, weight in layer_weights.items()
     ]
     return torch.stack(per_layer).sum(dim=0)

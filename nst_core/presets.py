@@ -15,7 +15,7 @@ Optimiser = Literal["adam", "lbfgs", "sgd"]
 Initial = Literal["content", "noise", "style"]
 StyleShape = Literal["long_side", "content"]
 PixelSpace = Literal["rgb", "imagenet"]
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "tf32", "bf16"]
 
 
 # Of the largest VGG; an encoder may have fewer.
@@ -74,14 +74,16 @@ class Preset:
         optimiser, learning_rate: for "lbfgs" the learning rate is the length of its step.
         adam_betas: decay of Adam's two running means (Kingma & Ba 2015).
         scales: coarse to fine; the result of one is the initial image of the next.
+        least_fall: a pair leaves a scale before its iterations are over once the mean loss of
+            10 iterations is less than this share below that of the 10 before; 0: never.
         style_shape: the style image is resized to the content's long side, or to its very shape.
         content_layers, style_layers: layer -> weight inside its loss.
         content_weight, style_weight, total_variation_weight: alpha, beta, gamma of the total loss.
         content_error, style_error: how an error is normalised (nst_core.losses).
         pixels: the optimiser moves sRGB values, held in 0..1 after each step ("rgb"), or
             ImageNet-normalised values, cut to the range once at the end ("imagenet").
-        precision: of the convolutions. "bf16" keeps pixels, losses and the optimiser in float32;
-            "auto" is bf16 where the device computes in it, else fp32.
+        precision: of the convolutions; pixels, losses and the optimiser stay in float32. "auto"
+            is the fastest that the device computes in (nst_core.precision).
     """
 
     encoder: str
@@ -92,6 +94,7 @@ class Preset:
     learning_rate: float
     adam_betas: tuple[float, float]
     scales: tuple[Scale, ...]
+    least_fall: float
     style_shape: StyleShape
     content_layers: Mapping[str, float]
     style_layers: Mapping[str, float]
@@ -110,6 +113,7 @@ class Preset:
                 raise ValueError(f"{field}: expected {_one_of(allowed)}, got {value!r}")
         _check_number("size", self.size, low=16, whole=True)
         _check_number("learning_rate", self.learning_rate, low=0, above=True)
+        _check_number("least_fall", self.least_fall, low=0, high=1)
         for beta in self.adam_betas:
             _check_number("adam_betas", beta, low=0, high=0.9999)
         for field in ("content_weight", "style_weight", "total_variation_weight"):
@@ -158,6 +162,7 @@ PRESETS: dict[str, Preset] = {
         learning_rate=0.003,
         adam_betas=(0.9, 0.999),
         scales=(Scale(1.0, 2000),),
+        least_fall=0.0,
         style_shape="content",
         content_layers={"conv4_2": 1.0},
         style_layers={
@@ -188,6 +193,7 @@ PRESETS: dict[str, Preset] = {
         learning_rate=1.0,
         adam_betas=(0.9, 0.999),
         scales=(Scale(1.0, 500),),
+        least_fall=0.0,
         style_shape="long_side",
         content_layers={"conv4_2": 1.0},
         style_layers={layer: 1e3 / width**2 for layer, width in _GATYS_WIDTHS.items()},
@@ -211,6 +217,7 @@ PRESETS: dict[str, Preset] = {
         # Short memories: half the iterations of the usual 0.9 and 0.999 reach the same style.
         adam_betas=(0.8, 0.8),
         scales=(Scale(0.5, 100), Scale(1.0, 50)),
+        least_fall=0.0,
         style_shape="long_side",
         content_layers={"conv4_1": 1.0},
         # Without conv5_1: that of compact knows too little, and the picture gets worse with it.

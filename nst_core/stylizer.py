@@ -3,66 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from nst_core import color
-from nst_core.encoder import Encoder, stride_px
-from nst_core.losses import (
-    content_loss,
-    gram_matrix,
-    style_loss,
-    total_loss,
-    total_variation_loss,
-)
+from nst_core.encoder import Encoder
+from nst_core.objective import Objective, PairLosses
+from nst_core.optimisation import Fitting, Listener, SizedScale, Underway, through_scale
+from nst_core.pairs import Pair, PreserveColor, StopReason, Style, StylizedPair, check_pair
+from nst_core.precision import UsedPrecision, used_precision
 from nst_core.presets import Preset
 from nst_core.resize import fit_long_side, resize
+from nst_core.style_grams import StyleGrams
 
-_MAX_ASPECT = 32
-# Steps that L-BFGS remembers; each costs two images of memory.
-_LBFGS_HISTORY = 20
-
-StopReason = Literal["iterations", "not_finite"]
-UsedPrecision = Literal["fp32", "bf16"]
-
-
-@dataclass(frozen=True)
-class PairLosses:
-    """Losses of each pair of a batch: B values each, on the device of the images."""
-
-    content: Tensor
-    style: Tensor
-    total_variation: Tensor
-    total: Tensor
-
-    def of_pair(self, index: int) -> dict[str, float]:
-        """Name -> value for one pair."""
-        return {field.name: float(getattr(self, field.name)[index]) for field in fields(self)}
-
-
-@dataclass(frozen=True)
-class Iteration:
-    """What a listener hears after each iteration; `total_loss` is B values, not yet on the host."""
-
-    number: int
-    of: int
-    total_loss: Tensor
+TILE_PX = 1024
+# On a CPU a batch gains little, and alone a pair's bytes depend on no company.
+_MOST_PAIRS = {"cpu": 1, "cuda": 64}
+_PIXELS_OF_THAT_BATCH = 256 * 256
+_NO_LOSSES = dict.fromkeys((field.name for field in fields(PairLosses)), math.nan)
 
 
 @dataclass(frozen=True)
 class Stylized:
-    """Result of a batch.
+    """Result of a batch; where it says "per pair", in the order of the batch.
 
     Attributes:
         images: B x 3 x H x W, float32, sRGB in 0..1, the size of the content.
         start, end: losses of the initial image and of the result, both at full size.
         iterations: per pair, over all scales.
         stop_reason: per pair; after "not_finite" the pair's image is not usable.
-        precision: that the convolutions were computed in.
+        precision: per pair, that the convolutions were computed in.
     """
 
     images: Tensor
@@ -70,22 +43,7 @@ class Stylized:
     end: PairLosses
     iterations: tuple[int, ...]
     stop_reason: tuple[StopReason, ...]
-    precision: UsedPrecision
-
-
-@dataclass(frozen=True)
-class _Targets:
-    content: dict[str, Tensor]
-    grams: dict[str, Tensor]
-
-    def of_pairs(self, place: slice) -> _Targets:
-        return _Targets(
-            {layer: target[place] for layer, target in self.content.items()},
-            {layer: target[place] for layer, target in self.grams.items()},
-        )
-
-
-Listener = Callable[[Iteration], None]
+    precision: tuple[UsedPrecision, ...]
 
 
 class Stylizer:
@@ -93,16 +51,25 @@ class Stylizer:
 
     Args:
         encoder: from `load_encoder`.
-        preset: from `PRESETS` or `resolve_preset`. Its `size` is for the caller who makes the
-            content tensors; here their size counts.
+        preset: from `PRESETS` or `resolve_preset`.
         device: where to optimise; the encoder is moved there.
+        style_grams: keeps the Gram matrices of styles that have a key; may be shared.
+        tile_px: images of more pixels than its square are seen in blocks of about that side, with
+            the same result up to rounding, so that memory stays bounded.
 
     Raises:
-        ValueError: if the preset asks for a layer that the encoder does not have.
+        ValueError: if the preset asks for a layer that the encoder does not have, or for a
+            precision that the device does not have.
     """
 
     def __init__(
-        self, encoder: Encoder, preset: Preset, device: torch.device | str = "cpu"
+        self,
+        encoder: Encoder,
+        preset: Preset,
+        device: torch.device | str = "cpu",
+        *,
+        style_grams: StyleGrams | None = None,
+        tile_px: int = TILE_PX,
     ) -> None:
         missing = set(preset.layers).difference(encoder.layers)
         if missing:
@@ -111,13 +78,105 @@ class Stylizer:
                 f"{encoder.name}, which has {', '.join(encoder.layers)}"
             )
         self.device = torch.device(device)
-        self.precision: UsedPrecision = (
-            _precision_of(self.device) if preset.precision == "auto" else preset.precision
-        )
+        self.precision = used_precision(preset.precision, self.device)
         encoder = encoder.to(self.device)
         self.encoder = encoder.at_precision(torch.bfloat16) if self.precision == "bf16" else encoder
         self.preset = preset
-        self._min_side_px = max(stride_px(layer) for layer in preset.layers)
+        self._encoder_as_given = encoder
+        self._style_grams = style_grams or StyleGrams()
+        self._tile_px = tile_px
+        self._objective = Objective(
+            self.encoder, preset, self.precision, self._style_grams, tile_px
+        )
+        self._min_side_px = self._objective.min_side_px
+        self._fitting = Fitting()
+
+    def check(self, pair: Pair) -> None:
+        """Raises ValueError naming what of a pair cannot be used, its value and the range."""
+        check_pair(pair, self._min_side_px)
+
+    def pixels_in_all(self, height: int, width: int) -> int:
+        """Pixels times iterations, over all scales, of a pair whose content has this size."""
+        scales = self._scales(height, width)
+        return sum(scale.height * scale.width * scale.iterations for scale in scales)
+
+    def useful_style_size(
+        self, style_size: tuple[int, int], content_size: tuple[int, int]
+    ) -> tuple[int, int]:
+        """(height, width) that a style image can be shrunk to and lose nothing here.
+
+        Args:
+            style_size, content_size: (height, width) in pixels; the style's own size is the
+                largest that is answered.
+        """
+        seen = self._objective.style_size(*style_size, *content_size)
+        factor = max(a / b for a, b in zip(seen, style_size))
+        if factor >= 1:
+            return style_size
+        return round(style_size[0] * factor), round(style_size[1] * factor)
+
+    def each(
+        self,
+        pairs: Sequence[Pair],
+        *,
+        batch: int | None = None,
+        on_progress: Listener | None = None,
+    ) -> Iterator[tuple[int, StylizedPair]]:
+        """Stylize pairs whose contents have one shape; hand out each as soon as it is done.
+
+        `batch` pairs are optimised at once. When one is done the next takes its place. The result
+        of a pair depends on no other, up to rounding; with batch 1, to the last bit.
+
+        Args:
+            batch: None for 1 on a CPU, and on a GPU for what suits size and memory.
+            on_progress: may raise to stop.
+
+        Returns:
+            (place in `pairs`, result) of each, in the order in which they are done.
+
+        Raises:
+            ValueError: naming the argument, its value and the range; before anything is done.
+            torch.OutOfMemoryError: if a single pair does not fit the device.
+        """
+        for pair in pairs:
+            self.check(pair)
+        shapes = {tuple(pair.content.shape) for pair in pairs}
+        if len(shapes) > 1:
+            raise ValueError(f"pairs: expected contents of one shape, got {sorted(shapes)}")
+        if batch is not None and batch < 1:
+            raise ValueError(f"batch: expected a whole number >= 1, got {batch!r}")
+        return self._each(pairs, batch, on_progress) if pairs else iter(())
+
+    def _each(
+        self, pairs: Sequence[Pair], batch: int | None, on_progress: Listener | None
+    ) -> Iterator[tuple[int, StylizedPair]]:
+        height, width = pairs[0].content.shape[1:]
+        if any(pair.mask is not None for pair in pairs):
+            everywhere = torch.ones(height, width)
+            pairs = [
+                pair if pair.mask is not None else replace(pair, mask=everywhere) for pair in pairs
+            ]
+        underway = [self._prepared(index, pair) for index, pair in enumerate(pairs)]
+        places = batch or self.suitable_batch(height, width)
+        spoilt: list[Underway] = []
+        for scale in self._scales(height, width):
+            through = through_scale(
+                self._objective, underway, scale, places, self._fitting, on_progress
+            )
+            underway = []
+            for one in through:
+                if one.stop_reason == "not_finite":
+                    spoilt.append(one)
+                elif scale.is_last:
+                    yield one.index, self._result(pairs[one.index], one)
+                else:
+                    underway.append(one)
+        for one in spoilt:
+            pair = pairs[one.index]
+            if self.precision == "fp32":
+                yield one.index, self._result(pair, one)
+            else:
+                yield one.index, self._again_in_float32(pair, on_progress)
 
     def __call__(
         self,
@@ -126,256 +185,132 @@ class Stylizer:
         *,
         strength: Sequence[float] | None = None,
         seeds: Sequence[int] | None = None,
-        preserve_color: bool = False,
-        on_iteration: Listener | None = None,
+        preserve_color: PreserveColor = "no",
+        on_progress: Listener | None = None,
     ) -> Stylized:
-        """Stylize each content image with the style image at the same place in the batch.
+        """Stylize each content image with the style image at the same place, all at once.
 
         Args:
             content: B x 3 x H x W, float, sRGB in 0..1; sides at least the stride of the
                 deepest layer (16 px for conv5_1) and at most 32:1.
             style: B x 3 x H' x W', or B tensors of 3 x H' x W' of any sizes, likewise.
-            strength: per pair in 0..1, default 1: the style target is
-                (1 - strength) Gram(content) + strength Gram(style), so 0 keeps the content's own
-                statistics and 1 asks for the style's.
-            seeds: per pair, for the noise it may start from; default 0.
-            preserve_color: transfer luminance only.
-            on_iteration: called after each iteration; may raise to stop.
+            strength, seeds: per pair; see `Pair`, whose defaults they have.
+            preserve_color: see `Pair`.
+            on_progress: called after each iteration (on a GPU, every 10); may raise to stop.
 
         Raises:
             ValueError: naming the argument, its value and the range.
         """
-        batch = content.shape[0] if content.ndim == 4 else 0
-        _check_images("content", content, self._min_side_px)
-        styles = [s.unsqueeze(0) for s in style]
-        strength = [1.0] * batch if strength is None else strength
-        seeds = [0] * batch if seeds is None else seeds
-        for name, values in (("style", styles), ("strength", strength), ("seeds", seeds)):
-            if len(values) != batch:
+        if content.ndim != 4 or content.shape[0] == 0:
+            raise ValueError(
+                "content: expected float images of batch x 3 x height x width, at least one, got "
+                f"{' x '.join(map(str, content.shape))}"
+            )
+        count = len(content)
+        strength = [Pair.strength] * count if strength is None else strength
+        seeds = [Pair.seed] * count if seeds is None else seeds
+        for name, values in (("style", style), ("strength", strength), ("seeds", seeds)):
+            if len(values) != count:
                 raise ValueError(
-                    f"{name}: expected one per content image ({batch}), got {len(values)}"
+                    f"{name}: expected one per content image ({count}), got {len(values)}"
                 )
-        for one in styles:
-            _check_images("style", one, self._min_side_px)
-        for value in strength:
-            if not isinstance(value, (int, float)) or not 0 <= value <= 1:
-                raise ValueError(f"strength: expected 0..1, got {value!r}")
-
-        content = content.to(self.device, torch.float32)
-        styles = [one.to(self.device, torch.float32) for one in styles]
-        if preserve_color:
-            colored = content
-            styles = [
-                color.match_luminance(one, content[i : i + 1]) for i, one in enumerate(styles)
-            ]
-            content = color.as_gray(content)
-
-        result = self._stylize(
-            content,
-            styles,
-            torch.tensor([float(value) for value in strength], device=self.device),
-            seeds,
-            on_iteration,
-        )
-        if preserve_color:
-            return replace(result, images=color.with_color_of(result.images, colored))
-        return result
-
-    def _stylize(
-        self,
-        content: Tensor,
-        styles: list[Tensor],
-        strength: Tensor,
-        seeds: Sequence[int],
-        on_iteration: Listener | None,
-    ) -> Stylized:
-        preset = self.preset
-        full_size = content.shape[2], content.shape[3]
-        initial = self._initial_image(content, styles, seeds)
-        images, done = initial, 0
-        finite = torch.ones(len(styles), dtype=torch.bool, device=self.device)
-        for scale in preset.scales:
-            height, width = (
-                max(self._min_side_px, round(side * scale.fraction)) for side in full_size
+        pairs = [
+            Pair(
+                content[i],
+                (Style(style[i]),),
+                strength=strength[i],
+                seed=seeds[i],
+                preserve_color=preserve_color,
             )
-            targets = self._targets(resize(content, height, width), styles, strength)
-            images, stayed_finite = self._optimise(
-                resize(images, height, width), targets, scale.iterations, done, on_iteration
-            )
-            finite &= stayed_finite
-            done += scale.iterations
-        with torch.no_grad():
-            start = self._losses(initial, targets)
-            end = self._losses(images, targets)
-        finite &= torch.isfinite(start.total + end.total)
-        return Stylized(
-            images=images,
-            start=start,
-            end=end,
-            iterations=(done,) * len(styles),
-            stop_reason=tuple("iterations" if ok else "not_finite" for ok in finite.tolist()),
-            precision=self.precision,
-        )
-
-    def _optimise(
-        self,
-        images: Tensor,
-        targets: _Targets,
-        iterations: int,
-        done_before: int,
-        on_iteration: Listener | None,
-    ) -> tuple[Tensor, Tensor]:
-        """The optimised images, and per image whether its loss stayed finite."""
-        to_pixels, to_images = self._pixel_space()
-        batch = images.shape[0]
-        # L-BFGS steps along directions made of dot products over all its pixels: each pair has
-        # its own, or neighbours would bend each other's path. Adam and SGD go pixel by pixel.
-        together = 1 if self.preset.optimiser == "lbfgs" else batch
-        places = [slice(i, i + together) for i in range(0, batch, together)]
-        parts = [to_pixels(images)[place].clone().requires_grad_() for place in places]
-        optimisers = [self._optimiser(pixels) for pixels in parts]
-        losses = images.new_zeros(batch)
-        finite = torch.ones(batch, dtype=torch.bool, device=images.device)
-
-        def step(place: slice, pixels: Tensor, optimiser: torch.optim.Optimizer) -> None:
-            def evaluate() -> float:
-                optimiser.zero_grad()
-                losses_here = self._losses(to_images(pixels), targets.of_pairs(place)).total
-                losses[place] = losses_here.detach()
-                # The sum: each image's gradient is that of its own loss alone.
-                total = losses_here.sum() * self._gradient_scale(pixels)
-                total.backward()  # type: ignore[no-untyped-call]
-                return total  # type: ignore[return-value]  # torch's optimisers take the tensor
-
-            optimiser.step(evaluate)
-            if self.preset.pixels == "rgb":
-                pixels.data.clamp_(0, 1)
-
-        for number in range(1, iterations + 1):
-            for place, pixels, optimiser in zip(places, parts, optimisers):
-                step(place, pixels, optimiser)
-            finite &= losses.isfinite()
-            if on_iteration:
-                on_iteration(
-                    Iteration(done_before + number, self.preset.iterations, losses.clone())
-                )
-        optimised = torch.cat([to_images(pixels.detach()) for pixels in parts])
-        return optimised.clamp(0, 1), finite
-
-    def _gradient_scale(self, pixels: Tensor) -> float:
-        """torch's L-BFGS drops steps by absolute thresholds, made for gradients of order 1."""
-        return float(pixels[0].numel()) if self.preset.optimiser == "lbfgs" else 1.0
-
-    def _optimiser(self, pixels: Tensor) -> torch.optim.Optimizer:
-        rate = self.preset.learning_rate
-        if self.preset.optimiser == "adam":
-            fused = self.device.type in ("cpu", "cuda")
-            return torch.optim.Adam([pixels], rate, self.preset.adam_betas, fused=fused)
-        if self.preset.optimiser == "sgd":
-            return torch.optim.SGD([pixels], lr=rate)
-        # One evaluation a step, so that an iteration is one evaluation for every optimiser.
-        return torch.optim.LBFGS([pixels], lr=rate, max_iter=1, history_size=_LBFGS_HISTORY)
-
-    def _losses(self, images: Tensor, targets: _Targets) -> PairLosses:
-        preset = self.preset
-        features = self.encoder(images, preset.layers, preset.pooling)
-        content = sum(
-            weight * content_loss(features[layer], targets.content[layer], preset.content_error)
-            for layer, weight in preset.content_layers.items()
-        )
-        assert isinstance(content, Tensor)
-        style = style_loss(features, targets.grams, preset.style_layers, preset.style_error)
-        variation = total_variation_loss(images)
-        total = total_loss(
-            content,
-            style,
-            variation,
-            content_weight=preset.content_weight,
-            style_weight=preset.style_weight,
-            total_variation_weight=preset.total_variation_weight,
-        )
-        return PairLosses(content, style, variation, total)
-
-    @torch.no_grad()
-    def _targets(self, content: Tensor, styles: list[Tensor], strength: Tensor) -> _Targets:
-        preset = self.preset
-        features = self.encoder(content, preset.layers, preset.pooling)
-        grams = [
-            self.encoder(self._fit_style(style, content), preset.style_layers, preset.pooling)
-            for style in styles
+            for i in range(count)
         ]
-        share = strength.view(-1, 1, 1)
-        return _Targets(
-            content={layer: features[layer] for layer in preset.content_layers},
-            grams={
-                layer: (1 - share) * gram_matrix(features[layer])
-                + share * torch.cat([gram_matrix(one[layer]) for one in grams])
-                for layer in preset.style_layers
-            },
+        by_index = dict(self.each(pairs, batch=count, on_progress=on_progress))
+        done = [by_index[index] for index in range(count)]
+        return Stylized(
+            images=torch.stack([one.image for one in done]),
+            start=PairLosses.of_pairs([one.start for one in done]),
+            end=PairLosses.of_pairs([one.end for one in done]),
+            iterations=tuple(one.iterations for one in done),
+            stop_reason=tuple(one.stop_reason for one in done),
+            precision=tuple(one.precision for one in done),
         )
 
-    def _fit_style(self, style: Tensor, content: Tensor) -> Tensor:
-        height, width = content.shape[-2:]
-        if self.preset.style_shape == "long_side":
-            # Larger than the content where its short side would be less than the encoder can take.
-            aspect = max(style.shape[2:]) / min(style.shape[2:])
-            long_side_px = max(height, width, math.ceil(self._min_side_px * aspect))
-            height, width = fit_long_side(style.shape[2], style.shape[3], long_side_px)
-        return resize(style, height, width)
+    def suitable_batch(self, height: int, width: int) -> int:
+        """Pairs of this size that are optimised at once unless told otherwise."""
+        share = _PIXELS_OF_THAT_BATCH / (height * width)
+        return max(1, round(_MOST_PAIRS[self.device.type] * min(1.0, share)))
 
-    def _initial_image(self, content: Tensor, styles: list[Tensor], seeds: Sequence[int]) -> Tensor:
-        height, width = content.shape[-2:]
+    def _scales(self, height: int, width: int) -> list[SizedScale]:
+        """The preset's scales for content of this size.
+
+        Content beyond the preset's size goes through all of them at that size, and then through
+        the last of them once more at its own.
+        """
+        preset = self.preset
+        working = height, width
+        if max(working) > preset.size:
+            working = fit_long_side(height, width, preset.size)
+        iterations = [scale.iterations for scale in preset.scales]
+        sizes = [
+            tuple(max(self._min_side_px, round(side * scale.fraction)) for side in working)
+            for scale in preset.scales
+        ]
+        if working != (height, width):
+            sizes.append((height, width))
+            iterations.append(iterations[-1])
+        return [
+            SizedScale(size[0], size[1], count, place == len(sizes), sum(iterations))
+            for place, (size, count) in enumerate(zip(sizes, iterations), start=1)
+        ]
+
+    def _prepared(self, index: int, pair: Pair) -> Underway:
+        content = pair.content.unsqueeze(0).to(self.device, torch.float32)
+        styles = tuple(
+            replace(style, image=style.image.to(self.device, torch.float32))
+            for style in pair.styles
+        )
+        # Styles recoloured for one content: no other pair can use their Gram matrices.
+        if pair.preserve_color == "match":
+            styles = tuple(
+                replace(one, key=None, image=color.match_colors(one.image[None], content)[0])
+                for one in styles
+            )
+        elif pair.preserve_color == "luminance":
+            styles = tuple(
+                replace(one, key=None, image=color.match_luminance(one.image[None], content)[0])
+                for one in styles
+            )
+            content = color.as_gray(content)
+        mask = None if pair.mask is None else pair.mask.to(content)[None, None]
+        initial = self._initial_image(content, styles, pair.seed)
+        return Underway(index, content, styles, pair.strength, mask, initial, initial)
+
+    def _initial_image(self, content: Tensor, styles: Sequence[Style], seed: int) -> Tensor:
+        height, width = content.shape[2:]
         if self.preset.initial == "content":
             return content
         if self.preset.initial == "style":
-            return torch.cat([resize(style, height, width) for style in styles])
-        noise = [
-            torch.randn(3, height, width, generator=torch.Generator().manual_seed(seed))
-            for seed in seeds
-        ]
+            return resize(styles[0].image.unsqueeze(0), height, width)
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(1, 3, height, width, generator=generator).to(self.device)
         # White noise with the mean and spread of natural images.
-        return torch.stack(noise).to(self.device) * self.encoder.std + self.encoder.mean
+        return noise * self.encoder.std + self.encoder.mean
 
-    def _pixel_space(self) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
-        if self.preset.pixels == "rgb":
-            return (lambda images: images.clamp(0, 1)), (lambda pixels: pixels)
-        mean, std = self.encoder.mean, self.encoder.std
-        return (lambda images: (images - mean) / std), (lambda pixels: pixels * std + mean)
+    def _result(self, pair: Pair, done: Underway) -> StylizedPair:
+        image, start, end = done.image, done.start, done.end
+        if done.stop_reason == "not_finite":
+            image, start, end = done.initial.clamp(0, 1), _NO_LOSSES, _NO_LOSSES
+        elif pair.preserve_color == "luminance":
+            image = color.with_color_of(image, pair.content.unsqueeze(0).to(image))
+        return StylizedPair(image[0], start, end, done.iterations, done.stop_reason, self.precision)
 
-
-def _precision_of(device: torch.device) -> UsedPrecision:
-    """bf16 where the device multiplies it faster than float32."""
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    # Older versions of torch cannot tell.
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
-    native = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
-    return "bf16" if device.type == "cpu" and native else "fp32"
-
-
-def _check_images(name: str, images: Tensor, min_side_px: int) -> None:
-    if images.ndim != 4 or images.shape[1] != 3 or not images.is_floating_point():
-        raise ValueError(
-            f"{name}: expected float images of 3 x height x width, got {images.dtype} of "
-            f"{' x '.join(map(str, images.shape))}"
+    def _again_in_float32(self, pair: Pair, on_progress: Listener | None) -> StylizedPair:
+        exact = Stylizer(
+            self._encoder_as_given,
+            replace(self.preset, precision="fp32"),
+            self.device,
+            style_grams=self._style_grams,
+            tile_px=self._tile_px,
         )
-    if images.shape[0] == 0:
-        raise ValueError(f"{name}: expected at least one image, got none")
-    if min(images.shape[2:]) < min_side_px:
-        raise ValueError(
-            f"{name}: {images.shape[3]}x{images.shape[2]} px; expected both sides >= "
-            f"{min_side_px} px, the stride of the deepest layer"
-        )
-    if max(images.shape[2:]) > _MAX_ASPECT * min(images.shape[2:]):
-        raise ValueError(
-            f"{name}: {images.shape[3]}x{images.shape[2]} px; expected sides of at most "
-            f"{_MAX_ASPECT}:1"
-        )
-    if not bool(((images >= 0) & (images <= 1)).all()):
-        raise ValueError(f"{name}: expected values in 0..1, got {_range(images)}")
-
-
-def _range(images: Tensor) -> str:
-    if not bool(torch.isfinite(images).all()):
-        return "values that are not finite"
-    return f"{float(images.min()):.3g}..{float(images.max()):.3g}"
+        ((_, done),) = exact.each([pair], batch=1, on_progress=on_progress)
+        return replace(done, restarted=True)

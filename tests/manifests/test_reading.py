@@ -63,7 +63,7 @@ def test_the_manifest_of_the_readme_reads(tmp_path: Path) -> None:
     assert manifest.pairing.styles_per_content == 2
     assert (manifest.stylize.encoder, manifest.stylize.preset) == ("compact", "fast")
     assert (manifest.stylize.size, manifest.stylize.strength) == (256, (0.5, 1.0))
-    assert manifest.stylize.preserve_color is False
+    assert manifest.stylize.preserve_color == "no"
     assert manifest.augment.include_original is True
     assert manifest.augment.recipes == {
         "flip_turn": ({"HorizontalFlip": {"p": 0.5}}, {"Rotate": {"limit": 15, "p": 1.0}}),
@@ -138,15 +138,27 @@ WRONG_LINE_5 = [
     ("pairing: {pairs: pairs.csv}", "pairing", "belongs to strategy listed"),
     ("pairing: {strategy: listed, pairs: [{content: a}]}", "pairing.pairs[0].style", "is required"),
     ("stylize: fast", "stylize", "expected a valid dictionary"),
-    ("stylize: {size: 8}", "stylize.size", "greater than or equal to 16, got 8"),
-    ("stylize: {size: 10000}", "stylize.size", "less than or equal to 8192"),
-    ("stylize: {size: 256.0}", "stylize.size", "expected a valid integer"),
+    (
+        "stylize: {size: 8}",
+        "stylize.size",
+        "expected a whole number >= 16 and <= 8192, or original",
+    ),
+    (
+        "stylize: {size: 10000}",
+        "stylize.size",
+        "expected a whole number >= 16 and <= 8192, or original, got 10000",
+    ),
+    ("stylize: {size: 256.0}", "stylize.size", "expected a whole number >= 16"),
     ("stylize: {strength: 2}", "stylize.strength", "a number in 0..1, or [low, high]"),
     ("stylize: {strength: [0.9, 0.1]}", "stylize.strength", "low <= high"),
     ("stylize: {strength: [0.1, 0.2, 0.3]}", "stylize.strength", "[low, high]"),
     ("stylize: {strength: true}", "stylize.strength", "a number in 0..1"),
     ("stylize: {strength: .nan}", "stylize.strength", "a number in 0..1"),
-    ("stylize: {preserve_color: 1}", "stylize.preserve_color", "expected a valid boolean, got 1"),
+    (
+        "stylize: {preserve_color: 1}",
+        "stylize.preserve_color",
+        "expected false, luminance (or true) or match, got 1",
+    ),
     ("stylize: {encoder: 19}", "stylize.encoder", "expected a valid string"),
     ("stylize: {override: 5}", "stylize.override", "expected a valid dictionary"),
     ("augment: {include_original: 0}", "augment.include_original", "expected a valid boolean"),

@@ -15,7 +15,7 @@ def luma(images: Tensor) -> Tensor:
 def test_preserve_color_keeps_the_chroma_and_moves_the_luma(encoder: Encoder) -> None:
     content = 0.35 + 0.3 * pictures(2)
     chosen = preset(10, learning_rate=0.04)
-    result = stylize(encoder, chosen, content, pictures(2, seed=1), preserve_color=True)
+    result = stylize(encoder, chosen, content, pictures(2, seed=1), preserve_color="luminance")
     within = ((result.images > 0) & (result.images < 1)).all(dim=1, keepdim=True).expand_as(content)
     assert within.float().mean() > 0.5
     chroma, expected = result.images - luma(result.images), content - luma(content)
@@ -32,7 +32,7 @@ def test_without_preserve_color_the_chroma_moves(encoder: Encoder) -> None:
 
 def test_preserve_color_sees_only_gray(encoder: Encoder) -> None:
     with seen_by(encoder) as seen:
-        stylize(encoder, preset(1), pictures(), pictures(seed=1), preserve_color=True)
+        stylize(encoder, preset(1), pictures(), pictures(seed=1), preserve_color="luminance")
     content, style = seen[:2]
     for images in (content, style):
         torch.testing.assert_close(images[:, 0], images[:, 2])

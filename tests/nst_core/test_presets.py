@@ -18,6 +18,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
         "optimiser": "adam",
         "learning_rate": 0.003,
         "scales": [[1.0, 2000]],
+        "least_fall": 0.0,
         "style_shape": "content",
         "content_layers": {"conv4_2": 1.0},
         "style_layers": {
@@ -44,6 +45,7 @@ NUMBERS: dict[str, dict[str, Any]] = {
         "optimiser": "lbfgs",
         "learning_rate": 1.0,
         "scales": [[1.0, 500]],
+        "least_fall": 0.0,
         "style_shape": "long_side",
         "content_layers": {"conv4_2": 1.0},
         "style_layers": {
@@ -81,6 +83,7 @@ OVERRIDES: dict[str, Any] = {
     "adam_betas": [0.5, 0],
     "pixels": "imagenet",
     "precision": "bf16",
+    "least_fall": 0.01,
 }
 
 WRONG: list[tuple[str, Any, str]] = [
@@ -108,7 +111,9 @@ WRONG: list[tuple[str, Any, str]] = [
     ),
     ("adam_betas", [0.9, 1], "adam_betas: expected a number >= 0 and <= 0.9999, got 1"),
     ("adam_betas", 0.9, "adam_betas: expected a list of two numbers, got 0.9"),
-    ("precision", "fp16", "precision: expected one of auto, fp32, bf16, got 'fp16'"),
+    ("least_fall", 1.5, "least_fall: expected a number >= 0 and <= 1, got 1.5"),
+    ("least_fall", "1%", "least_fall: expected a number >= 0 and <= 1, got '1%'"),
+    ("precision", "fp16", "precision: expected one of auto, fp32, tf32, bf16, got 'fp16'"),
     ("pixels", None, "pixels: expected one of rgb, imagenet, got None"),
     ("content_layers", {}, "content_layers: expected a mapping of layer to weight, got {}"),
     (

@@ -22,8 +22,11 @@ NARROW = pictures(1, 20, 1000)
 BAD_ARGUMENTS: dict[str, tuple[Arguments, str]] = {
     "content without a batch": ({"content": pictures()[0]}, "content: expected float images"),
     "no content at all": ({"content": pictures()[:0], "style": []}, "content"),
-    "content of 4 channels": ({"content": torch.rand(1, 4, 32, 48)}, "content: .*1 x 4 x 32 x 48"),
-    "content of 1 channel": ({"content": pictures()[:, :1]}, "content: .*1 x 1 x 32 x 48"),
+    "content of 4 channels": (
+        {"content": torch.rand(1, 4, 32, 48)},
+        "content: .*float32 of 4 x 32 x 48",
+    ),
+    "content of 1 channel": ({"content": pictures()[:, :1]}, "content: .*float32 of 1 x 32 x 48"),
     "content of bytes": ({"content": torch.zeros(1, 3, 32, 48, dtype=torch.uint8)}, "uint8"),
     "content with NaN": ({"content": with_value(float("nan"))}, "content: .*not finite"),
     "content with infinity": ({"content": with_value(float("inf"))}, "content: .*not finite"),
@@ -32,8 +35,8 @@ BAD_ARGUMENTS: dict[str, tuple[Arguments, str]] = {
     "content too low": ({"content": pictures(1, 7, 48)}, "content: 48x7 px; .*>= 8 px"),
     "content too narrow": ({"content": pictures(1, 48, 7)}, "content: 7x48 px; .*>= 8 px"),
     "content of 50 to 1": ({"content": NARROW}, "content: 1000x20 px; .* at most 32:1"),
-    "style of 4 channels": ({"style": torch.rand(1, 4, 32, 48)}, "style: expected float images"),
-    "style without colour": ({"style": [pictures()[0, 0]]}, "style: expected float images"),
+    "style of 4 channels": ({"style": torch.rand(1, 4, 32, 48)}, "style: expected a float image"),
+    "style without colour": ({"style": [pictures()[0, 0]]}, "style: expected a float image"),
     "style of bytes": ({"style": [torch.zeros(3, 9, 9, dtype=torch.uint8)]}, "style: .*uint8"),
     "style with NaN": ({"style": with_value(float("nan"))}, "style: .*not finite"),
     "style below 0": ({"style": with_value(-0.1)}, "style: expected values in 0..1"),
@@ -45,6 +48,8 @@ BAD_ARGUMENTS: dict[str, tuple[Arguments, str]] = {
     "strength below 0": ({"strength": [-0.1]}, r"strength: expected 0..1, got -0\.1"),
     "strength above 1": ({"strength": [1.5]}, r"strength: expected 0..1, got 1\.5"),
     "strength NaN": ({"strength": [float("nan")]}, "strength: expected 0..1, got nan"),
+    "strength that is no number": ({"strength": ["1"]}, "strength: expected 0..1, got '1'"),
+    "no such way with colour": ({"preserve_color": "yes"}, "preserve_color: .* got 'yes'"),
     "two strengths": ({"strength": [0.5, 1]}, "strength: expected one per content image"),
     "no seed": ({"seeds": []}, "seeds: expected one per content image"),
 }

@@ -1,0 +1,139 @@
+"""A pair to stylize, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from nst_core.precision import UsedPrecision
+
+StopReason = Literal["iterations", "flat", "not_finite"]
+PreserveColor = Literal["no", "luminance", "match"]
+
+_MAX_ASPECT = 32
+
+
+@dataclass(frozen=True)
+class Style:
+    """One style image of a pair.
+
+    Attributes:
+        image: 3 x H x W, float, sRGB in 0..1, of any size.
+        weight: its share among the styles of the pair, > 0.
+        key: names this very image (the hash of its bytes, and its size), so that its Gram
+            matrices can be kept; None: they are not.
+    """
+
+    image: Tensor
+    weight: float = 1.0
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A content image, and how it is to be stylized.
+
+    Attributes:
+        content: 3 x H x W, float, sRGB in 0..1; sides at least the stride of the preset's deepest
+            layer (16 px for conv5_1) and at most 32:1.
+        styles: one or more; their Gram matrices are averaged by weight.
+        strength: in 0..1. The style target is (1 - strength) Gram(content) + strength Gram(style):
+            0 keeps the content's own statistics, 1 asks for the style's.
+        seed: of the noise it may start from.
+        preserve_color: "luminance" transfers brightness only; "match" gives the style the
+            content's colours first (Gatys et al. 2017, sections 5.2 and 5.1).
+        mask: H x W in 0..1, where style goes; elsewhere the content stays. Softened edges of a
+            few pixels hide the seam.
+    """
+
+    content: Tensor
+    styles: tuple[Style, ...]
+    strength: float = 1.0
+    seed: int = 0
+    preserve_color: PreserveColor = "no"
+    mask: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class StylizedPair:
+    """The result of one pair.
+
+    Attributes:
+        image: 3 x H x W, float32, sRGB in 0..1, the size of the content.
+        start, end: losses of the initial image and of the result, both at full size.
+        iterations: over all scales.
+        stop_reason: of the last scale; after "not_finite" the image is not usable.
+        precision: that the convolutions were computed in.
+        restarted: it was done again alone in float32, because a loss had not been finite.
+    """
+
+    image: Tensor
+    start: dict[str, float]
+    end: dict[str, float]
+    iterations: int
+    stop_reason: StopReason
+    precision: UsedPrecision
+    restarted: bool = False
+
+
+def check_pair(pair: Pair, min_side_px: int) -> None:
+    """Raises ValueError naming what of a pair cannot be used, its value and the range."""
+    _check_image("content", pair.content, min_side_px)
+    if not pair.styles:
+        raise ValueError("styles: expected at least one, got none")
+    for style in pair.styles:
+        _check_image("style", style.image, min_side_px)
+        if not _is_number(style.weight) or not 0 < style.weight < math.inf:
+            raise ValueError(f"style weight: expected a number > 0, got {style.weight!r}")
+    if not _is_number(pair.strength) or not 0 <= pair.strength <= 1:
+        raise ValueError(f"strength: expected 0..1, got {pair.strength!r}")
+    if pair.preserve_color not in get_args(PreserveColor):
+        expected = ", ".join(get_args(PreserveColor))
+        raise ValueError(f"preserve_color: expected {expected}, got {pair.preserve_color!r}")
+    if pair.mask is not None:
+        _check_mask(pair.mask, pair.content)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _check_image(name: str, image: Tensor, min_side_px: int) -> None:
+    if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
+        raise ValueError(
+            f"{name}: expected a float image of 3 x height x width, got {image.dtype} of "
+            f"{' x '.join(map(str, image.shape))}"
+        )
+    height, width = image.shape[1:]
+    if min(height, width) < min_side_px:
+        raise ValueError(
+            f"{name}: {width}x{height} px; expected both sides >= {min_side_px} px, "
+            "the stride of the deepest layer"
+        )
+    if max(height, width) > _MAX_ASPECT * min(height, width):
+        raise ValueError(f"{name}: {width}x{height} px; expected sides of at most {_MAX_ASPECT}:1")
+    _check_range(name, image)
+
+
+def _check_mask(mask: Tensor, content: Tensor) -> None:
+    expected = content.shape[1:]
+    if mask.shape != expected or not mask.is_floating_point():
+        raise ValueError(
+            f"mask: expected floats of {expected[0]} x {expected[1]}, the size of the content, "
+            f"got {mask.dtype} of {' x '.join(map(str, mask.shape))}"
+        )
+    _check_range("mask", mask)
+
+
+def _check_range(name: str, values: Tensor) -> None:
+    if bool(((values >= 0) & (values <= 1)).all()):
+        return
+    if not bool(torch.isfinite(values).all()):
+        raise ValueError(f"{name}: expected values in 0..1, got values that are not finite")
+    raise ValueError(
+        f"{name}: expected values in 0..1, got {float(values.min()):.3g}..{float(values.max()):.3g}"
+    )

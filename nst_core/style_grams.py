@@ -1,0 +1,83 @@
+"""Gram matrices of style images, computed once and kept: in memory, and in a folder if given."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+Grams = dict[str, Tensor]
+
+_IN_MEMORY_BYTES = 256 * 2**20
+
+
+class StyleGrams:
+    """Layer -> Gram matrix of each style, by a key that says all they depend on. For any thread.
+
+    Args:
+        folder: where they are kept beyond this process, one .safetensors file a key. A file that
+            is damaged is computed and written again.
+        in_memory_bytes: the least recently used leave memory beyond this.
+    """
+
+    def __init__(self, folder: Path | None = None, in_memory_bytes: int = _IN_MEMORY_BYTES) -> None:
+        self._folder = folder
+        self._most_bytes = in_memory_bytes
+        self._kept: OrderedDict[str, Grams] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: str, device: str, compute: Callable[[], Grams]) -> Grams:
+        """The matrices of this key, on the device that `compute` would leave them on."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        grams = self._read(key, device)
+        if grams is None:
+            grams = compute()
+            self._write(key, grams)
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = grams
+                self._bytes += _size_bytes(grams)
+            while self._bytes > self._most_bytes and len(self._kept) > 1:
+                self._bytes -= _size_bytes(self._kept.popitem(last=False)[1])
+        return grams
+
+    def _file(self, key: str) -> Path | None:
+        name = hashlib.sha256(key.encode()).hexdigest()[:32]
+        return None if self._folder is None else self._folder / f"{name}.safetensors"
+
+    def _read(self, key: str, device: str) -> Grams | None:
+        file = self._file(key)
+        if file is None or not file.exists():
+            return None
+        try:
+            return load_file(file, device=device)
+        except SafetensorError:
+            return None
+
+    def _write(self, key: str, grams: Grams) -> None:
+        file = self._file(key)
+        if file is None:
+            return
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary = file.with_name(f"{os.getpid()}-{secrets.token_hex(8)}.tmp")
+        try:
+            save_file({layer: gram.contiguous() for layer, gram in grams.items()}, temporary)
+            os.replace(temporary, file)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _size_bytes(grams: Grams) -> int:
+    return sum(gram.numel() * gram.element_size() for gram in grams.values())
