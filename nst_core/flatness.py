@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
+# With short memories Adam's loss jumps from step to step, and its mean a little: two windows back
+# a jump is told from the end.
 WINDOW = 10
+_WINDOWS_BACK = 2
 
 
 @dataclass
@@ -13,12 +17,12 @@ class LossCurve:
 
     Attributes:
         iterations: so far.
+        means: those that are known, oldest first.
     """
 
     iterations: int = 0
+    means: list[float] = field(default_factory=list)
     _sum: float = 0.0
-    _mean: float | None = None
-    _mean_before: float | None = None
 
     @property
     def to_next_mean(self) -> int:
@@ -30,17 +34,19 @@ class LossCurve:
         self.iterations += iterations
         self._sum += loss_sum
         if self.iterations % WINDOW == 0:
-            self._mean_before, self._mean = self._mean, self._sum / WINDOW
+            self.means.append(self._sum / WINDOW)
             self._sum = 0.0
 
     @property
     def finite(self) -> bool:
         """False once a loss was not finite."""
-        return all(one is None or abs(one) < float("inf") for one in (self._sum, self._mean))
+        return math.isfinite(self._sum) and all(map(math.isfinite, self.means[-1:]))
 
     def is_flat(self, least_fall: float) -> bool:
-        """Whether the last mean is less than this share below the one before it. Only asked
-        right after a mean; 0 never is."""
-        if not least_fall or self._mean is None or self._mean_before is None:
+        """Whether the newest mean is at most this share below that of 20 iterations before.
+
+        Asked when a mean has just come in; of a share of 0 the answer is no.
+        """
+        if not least_fall or self.iterations % WINDOW or len(self.means) <= _WINDOWS_BACK:
             return False
-        return self.iterations % WINDOW == 0 and self._mean > (1 - least_fall) * self._mean_before
+        return self.means[-1] >= (1 - least_fall) * self.means[-1 - _WINDOWS_BACK]

@@ -1,10 +1,10 @@
-"""Luminance-only transfer."""
+"""Ways to keep the colours of the content."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from nst_core.color import as_gray, luminance, match_luminance, with_color_of
+from nst_core.color import as_gray, luminance, match_colors, match_luminance, with_color_of
 
 
 def images(seed: int, low: float = 0.0, high: float = 1.0) -> Tensor:
@@ -52,3 +52,33 @@ def test_the_result_has_the_luma_of_one_and_the_chroma_of_the_other() -> None:
     result = with_color_of(gray, content)
     torch.testing.assert_close(luminance(result), luminance(gray))
     torch.testing.assert_close(result - luminance(result), content - luminance(content))
+
+
+def color_statistics(image: Tensor) -> tuple[Tensor, Tensor]:
+    pixels = image[0].flatten(1).double()
+    return pixels.mean(1), torch.cov(pixels, correction=0)
+
+
+def test_matched_colors_have_the_mean_and_covariance_of_the_content() -> None:
+    # Little contrast around the middle, so that nothing is cut at 0 or 1.
+    content = 0.4 + 0.2 * torch.rand(1, 3, 20, 30, generator=torch.Generator().manual_seed(0))
+    content[:, 1] = 0.5 * content[:, 0] + 0.25
+    style = torch.rand(1, 3, 40, 16, generator=torch.Generator().manual_seed(1))
+    matched = match_colors(style, content)
+    assert matched.shape == style.shape
+    for ours, expected in zip(color_statistics(matched), color_statistics(content)):
+        torch.testing.assert_close(ours, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_style_in_the_contents_colors_stays_as_it_is() -> None:
+    image = torch.rand(1, 3, 20, 30, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(match_colors(image, image), image)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_an_image_of_one_color_can_be_matched_both_ways(level: float) -> None:
+    flat, image = torch.full((1, 3, 8, 8), level), torch.rand(1, 3, 8, 8)
+    torch.testing.assert_close(match_colors(image, flat), flat.expand_as(image), atol=1e-3, rtol=0)
+    matched = match_colors(flat, image)
+    assert matched.isfinite().all()
+    torch.testing.assert_close(matched.mean(), image.mean(), atol=1e-3, rtol=0)
