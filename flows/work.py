@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -38,8 +39,13 @@ def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
     done: list[Row] = []
     failed: list[Row] = []
     recipes = {name: Recipe(steps) for name, steps in job.plan.manifest.augment.recipes.items()}
-    images = _stylized if chunk.pairs else _as_they_are
-    for image, optimisation in images(job, chunk.bases, control, failed):
+    optimiser_s = 0.0
+    images: Iterable[tuple[Loaded, Optimisation | None]]
+    if chunk.pairs:
+        images, optimiser_s = _stylized(job, chunk.bases, control, failed)
+    else:
+        images = _as_they_are(job, chunk.bases, control, failed)
+    for image, optimisation in images:
         for variant in image.base.variants:
             control.check()
             try:
@@ -48,7 +54,7 @@ def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
                 only = replace(image.base, variants=(variant,))
                 failed += failed_rows(only, image.base.content.name, str(error))
     job.ledger.record(chunk, done, failed)
-    return ChunkDone(images=len(done), failed=len(failed), pairs=chunk.pairs, work=job.work(chunk))
+    return ChunkDone(len(done), len(failed), chunk.pairs, job.work(chunk), optimiser_s)
 
 
 def _as_they_are(
@@ -65,8 +71,8 @@ def _as_they_are(
 
 def _stylized(
     job: Job, bases: Sequence[Base], control: Control, failed: list[Row]
-) -> list[tuple[Loaded, Optimisation]]:
-    """Pairs stylized, with how that went; `failed` takes those that could not be."""
+) -> tuple[list[tuple[Loaded, Optimisation | None]], float]:
+    """(pairs stylized with how that went, seconds in a lane); `failed` takes the others."""
     assert job.stylizer is not None
     loaded: list[Loaded] = []
     pairs: list[Pair] = []
@@ -92,6 +98,7 @@ def _stylized(
 
     results: dict[int, StylizedPair] = {}
     with job.optimiser_slots, torch_threads(job.lanes.threads):
+        began_s = time.monotonic()
         try:
             results.update(job.stylizer.each(pairs, on_progress=on_progress))
         except torch.OutOfMemoryError as error:
@@ -99,7 +106,8 @@ def _stylized(
             for index, image in enumerate(loaded):
                 if index not in results:
                     failed += failed_rows(image.base, image.base.content.name, why)
-    stylized = []
+        optimiser_s = time.monotonic() - began_s
+    stylized: list[tuple[Loaded, Optimisation | None]] = []
     for index, result in sorted(results.items()):
         image = loaded[index]
         if result.stop_reason == "not_finite":
@@ -108,7 +116,7 @@ def _stylized(
         else:
             pixels = as_pixels(result.image)
             stylized.append((replace(image, pixels=pixels), Optimisation.of(result)))
-    return stylized
+    return stylized, optimiser_s
 
 
 def _pair(job: Job, image: Loaded) -> Pair:

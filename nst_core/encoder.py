@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nst_core import winograd
 from nst_core.padding import pad, rectify_and_pad, rectify_then_pad
 
 Pooling = Literal["average", "max"]
@@ -65,6 +66,7 @@ class Encoder(nn.Module):
         self.sha256 = sha256
         self.average_pool_gain = average_pool_gain
         self.convs = nn.ModuleDict()
+        self._winograd: dict[str, tuple[Tensor, Tensor]] = {}
         for key in weights:
             layer, _, kind = key.partition(".")
             if kind == "weight":
@@ -85,7 +87,16 @@ class Encoder(nn.Module):
             return self
         other = copy.deepcopy(self)
         other.convs.to(precision)
+        other._winograd = {
+            name: winograd.transformed(weight)
+            for name, weight in other._weights().items()
+            if winograd.pays(weight)
+        }
         return other
+
+    def _weights(self) -> dict[str, Tensor]:
+        convs: Any = self.convs
+        return {name: conv.weight for name, conv in convs.items()}
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -121,7 +132,7 @@ class Encoder(nn.Module):
         x = (images - self.mean) / self.std
         x = pad(x.to(self.precision, memory_format=torch.channels_last))
         for name, following in zip(self.layers, (*self.layers[1:], "")):
-            x = self.convs[name](x)
+            x = self._convolved(name, x)
             if name == deepest:
                 features[name] = F.relu_(x)
                 break
@@ -135,6 +146,14 @@ class Encoder(nn.Module):
             else:
                 x = rectify_and_pad(x)
         return features
+
+    def _convolved(self, name: str, padded: Tensor) -> Tensor:
+        conv: Any = self.convs[name]
+        even = padded.shape[2] % 2 == 0 and padded.shape[3] % 2 == 0
+        if even and name in self._winograd:
+            return winograd.convolve(padded, self._winograd[name], conv.bias)
+        convolved: Tensor = conv(padded)
+        return convolved
 
     def _pool(self, x: Tensor, pooling: Pooling) -> Tensor:
         if pooling == "max":

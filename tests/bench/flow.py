@@ -1,0 +1,119 @@
+"""Figures of the whole flow, from JPEG files to JPEG files, under a real Prefect server."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from flows.painter import paint_styles
+from flows.progress import ChunkDone, Control, Event, Started, controlled_by
+from flows.server import prefect_server
+
+_TENTH = 0.1
+
+
+@dataclass(frozen=True)
+class Heard:
+    """An event, when it came, and the memory that this process then held."""
+
+    event: Event
+    at_s: float
+    memory_bytes: int
+
+
+def optimiser_share(size: int, pairs: int = 48) -> dict[str, str]:
+    """Share of the wall time in which the optimiser runs, and pairs a second."""
+    settings = {
+        "stylize": {"encoder": "compact", "preset": "fast", "size": size},
+        "augment": {"recipes": {"flip": [{"HorizontalFlip": {"p": 1.0}}]}},
+    }
+    with job(pairs, 640, 480, settings) as manifest:
+        heard, lanes = run(manifest)
+    began_s = next(one.at_s for one in heard if isinstance(one.event, Started))
+    chunks = [one for one in heard if isinstance(one.event, ChunkDone)]
+    wall_s = chunks[-1].at_s - began_s
+    busy_s = sum(one.event.optimiser_s for one in chunks if isinstance(one.event, ChunkDone))
+    return {
+        f"share of wall time in which the optimiser runs, whole flow, {size} px JPEG": (
+            f"{busy_s / (lanes * wall_s):.1%} of {lanes} lanes"
+        ),
+        f"pairs/s, fast with compact, {size} px, from JPEG files to JPEG files": (
+            f"{pairs / wall_s:.2f}"
+        ),
+    }
+
+
+def memory_of_a_long_run(pairs: int = 2000) -> dict[str, str]:
+    """Memory in the last tenth of a run against that in its second tenth."""
+    settings = {
+        "stylize": {"encoder": "random", "size": 64, "override": {"scales": [[1.0, 2]]}},
+        "augment": {"include_original": False},
+    }
+    with job(pairs, 80, 64, settings) as manifest:
+        heard, _ = run(manifest)
+    chunks = [one for one in heard if isinstance(one.event, ChunkDone)]
+    done = np.cumsum([one.event.pairs for one in chunks if isinstance(one.event, ChunkDone)])
+    memory = np.array([one.memory_bytes for one in chunks])
+    second = memory[(done > _TENTH * pairs) & (done <= 2 * _TENTH * pairs)]
+    last = memory[done > (1 - _TENTH) * pairs]
+    ratio = float(np.median(last) / np.median(second))
+    return {f"memory of a {pairs}-pair run, last tenth against the second": f"{ratio:.3f}"}
+
+
+@contextmanager
+def job(pairs: int, width: int, height: int, settings: dict[str, Any]) -> Iterator[Path]:
+    """A manifest of so many photographs, each with one style."""
+    from skimage import data
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "photos").mkdir()
+        paint_styles(folder / "styles")
+        whole = Image.fromarray(data.astronaut()).resize((1200, 1200))
+        random = np.random.default_rng(0)
+        for index in range(pairs):
+            left, top = random.integers(0, 1200 - width), random.integers(0, 1200 - height)
+            crop = whole.crop((left, top, left + width, top + height))
+            crop.save(folder / "photos" / f"{index}.jpg", quality=90)
+        manifest = folder / "bench.yaml"
+        described = {
+            "version": 1,
+            "name": "bench",
+            "content": [{"path": "photos"}],
+            "styles": [{"path": "styles"}],
+            "output": {"path": "out"},
+            **settings,
+        }
+        manifest.write_text(yaml.safe_dump(described))
+        yield manifest
+
+
+def run(manifest: Path) -> tuple[list[Heard], int]:
+    """What was heard of a run, and how many lanes its optimiser had."""
+    heard: list[Heard] = []
+    with prefect_server(manifest.parent / "prefect"):
+        from flows.dataset import stylize_dataset
+        from flows.job import prepare, read_for_run
+
+        lanes = prepare(read_for_run(manifest)).lanes.count
+        tell = Control(tell=lambda e: heard.append(Heard(e, time.monotonic(), memory_bytes())))
+        with controlled_by(tell):
+            summary = stylize_dataset(manifest)
+    assert summary.failed == summary.left == 0
+    return heard, lanes
+
+
+def memory_bytes() -> int:
+    """Resident memory of this process."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
