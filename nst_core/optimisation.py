@@ -118,13 +118,14 @@ def through_scale(
         ]
         try:
             yield from _until_empty(objective, seated, waiting, scale, on_progress)
+            continue
         except torch.OutOfMemoryError:
             if places == 1:
                 raise
-            # Those that were in the batch begin this scale again.
-            waiting.extendleft(one for one in reversed(seated) if one is not None)
-            places = fitting.halve(scale, places)
-            torch.cuda.empty_cache()
+        # Here, for the error above holds what the batch held. Its pairs begin this scale again.
+        waiting.extendleft(one for one in reversed(seated) if one is not None)
+        places = fitting.halve(scale, places)
+        torch.cuda.empty_cache()
 
 
 def _until_empty(
@@ -158,6 +159,9 @@ def _until_empty(
             continue
         left = _taken_out(objective, batch, seated, curves, leaving, scale)
         for place in leaving:
+            seated[place] = None
+        yield from left
+        for place in leaving:
             seated[place] = waiting.popleft() if waiting else None
             curves[place] = LossCurve()
         entering = [place for place in leaving if seated[place]]
@@ -169,7 +173,6 @@ def _until_empty(
             batch.keep(occupied)
             seated[:] = [seated[place] for place in occupied]
             curves = [curves[place] for place in occupied]
-        yield from left
 
 
 def _steps_until_heard(

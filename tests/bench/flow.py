@@ -1,8 +1,15 @@
-"""Figures of the whole flow, from JPEG files to JPEG files, under a real Prefect server."""
+"""Figures of the whole flow, from JPEG files to JPEG files, under a real Prefect server.
+
+usage: python -m tests.bench.flow share SIZE_PX | memory
+
+One a process: Prefect remembers the first server that it spoke to.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -117,3 +124,10 @@ def memory_bytes() -> int:
     """Resident memory of this process."""
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    figures = (
+        optimiser_share(int(sys.argv[2])) if sys.argv[1] == "share" else memory_of_a_long_run()
+    )
+    print(json.dumps(figures))

@@ -156,7 +156,8 @@ def test_out_of_memory_halves_the_batch_loses_no_pair_and_is_remembered(encoder:
 
 
 @pytest.mark.usefixtures("seen_at_once")
-def test_memory_that_runs_out_in_the_middle_loses_nothing(encoder: Encoder) -> None:
+@pytest.mark.parametrize("when", range(14, 32))
+def test_memory_that_runs_out_at_any_moment_loses_nothing(encoder: Encoder, when: int) -> None:
     crowded = small(encoder, room=4)
     looks = 0
     plain = crowded.forward
@@ -164,14 +165,16 @@ def test_memory_that_runs_out_in_the_middle_loses_nothing(encoder: Encoder) -> N
     def shrinking(images: Tensor, *arguments: Any) -> dict[str, Tensor]:
         nonlocal looks
         looks += 1
-        if looks == 30:
+        if looks == when:
             crowded.room = 1
         return plain(images, *arguments)
 
     crowded.forward = shrinking  # type: ignore[method-assign]
     pairs = pairs_of(7)
-    ours = results(crowded, preset(12), pairs, batch=4)
-    assert_same(ours, results(encoder, preset(12), pairs, batch=1), atol=1e-4)
+    ours = dict(Stylizer(crowded, preset(12)).each(pairs, batch=4))
+    assert sorted(ours) == list(range(7))
+    assert {one.iterations for one in ours.values()} == {12}
+    assert looks >= when
 
 
 @pytest.mark.usefixtures("seen_at_once")

@@ -1,0 +1,105 @@
+"""On a CUDA device: what a CPU cannot show. Skipped where there is none."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from nst_core.batch import Batch
+from nst_core.encoder import Encoder
+from nst_core.loading import load_encoder
+from nst_core.optimisation import Progress
+from nst_core.pairs import Pair, Style, StylizedPair
+from nst_core.presets import Preset
+from nst_core.stylizer import Stylizer
+from tests.nst_core.tiny import pictures, preset
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+SIZE = (64, 96)
+# Steady steps: so that rounding does not grow into another picture.
+STEADY: dict[str, Any] = {"adam_betas": [0.9, 0.999], "learning_rate": 0.01, "pixels": "imagenet"}
+
+
+@pytest.fixture(params=["random", "compact"])
+def encoder(request: pytest.FixtureRequest) -> Encoder:
+    return load_encoder(request.param)
+
+
+def pairs_of(count: int) -> list[Pair]:
+    content, style = pictures(count, *SIZE), pictures(count, 60, 50, seed=1)
+    return [Pair(content[i], (Style(style[i]),), strength=1 - 0.1 * i) for i in range(count)]
+
+
+def results(
+    encoder: Encoder, chosen: Preset, pairs: list[Pair], device: str = "cuda", **arguments: Any
+) -> list[StylizedPair]:
+    done = dict(Stylizer(encoder, chosen, device).each(pairs, **arguments))
+    return [done[index] for index in range(len(pairs))]
+
+
+class Eager:
+    """In place of a graph: the step itself."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+
+    def replay(self) -> None:
+        self._batch._step()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_graph_makes_the_steps_that_it_was_captured_from(
+    precision: str, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = preset(scales=[[0.5, 12], [1.0, 25]], precision=precision, **STEADY)
+    captured = results(encoder, chosen, pairs_of(3))
+    monkeypatch.setattr(Batch, "_captured", Eager)
+    for ours, theirs in zip(captured, results(encoder, chosen, pairs_of(3))):
+        torch.testing.assert_close(ours.image, theirs.image, rtol=0, atol=1e-3)
+        assert ours.end["total"] == pytest.approx(theirs.end["total"], rel=1e-3)
+
+
+def test_refilled_places_of_a_graph_are_as_good_as_new_ones(encoder: Encoder) -> None:
+    chosen = preset(20, precision="fp32", **STEADY)
+    refilled = results(encoder, chosen, pairs_of(5), batch=2)
+    for ours, theirs in zip(refilled, results(encoder, chosen, pairs_of(5), batch=5)):
+        torch.testing.assert_close(ours.image, theirs.image, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
+def test_the_device_ends_at_the_loss_of_the_cpu(optimiser: str, encoder: Encoder) -> None:
+    rate = 1.0 if optimiser == "lbfgs" else 0.01
+    chosen = preset(
+        40, precision="fp32", **{**STEADY, "optimiser": optimiser, "learning_rate": rate}
+    )
+    for ours, theirs in zip(
+        results(encoder, chosen, pairs_of(2)), results(encoder, chosen, pairs_of(2), "cpu")
+    ):
+        assert ours.end["total"] == pytest.approx(theirs.end["total"], rel=0.03)
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_lower_precision_ends_at_the_loss_of_float32(precision: str, encoder: Encoder) -> None:
+    ends = [
+        results(encoder, preset(60, precision=one, **STEADY), pairs_of(1))[0].end["total"]
+        for one in ("fp32", precision)
+    ]
+    assert ends[1] == pytest.approx(ends[0], rel=0.03)
+
+
+def test_losses_are_heard_every_10_iterations() -> None:
+    heard: list[Progress] = []
+    results(load_encoder("random"), preset(25), pairs_of(2), on_progress=heard.append)
+    assert [one.iterations for one in heard] == [(10, 10), (20, 20), (25, 25)]
+
+
+def test_more_pairs_than_fit_are_all_done() -> None:
+    free_bytes, _ = torch.cuda.mem_get_info()
+    # All but 2 GB are taken away.
+    ballast = torch.empty(max(0, free_bytes - 2 * 2**30), dtype=torch.uint8, device="cuda")
+    content = pictures(1, 512, 512)[0]
+    pairs = [Pair(content, (Style(content),))] * 48
+    done = results(load_encoder("compact"), preset(2, size=512), pairs, batch=48)
+    assert len(done) == 48
+    del ballast
