@@ -44,7 +44,7 @@ def choose_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def choose_lanes(device: torch.device, preset: Preset, cores: int) -> Lanes:
+def choose_lanes(device: torch.device, long_side_px: int, cores: int) -> Lanes:
     """One pair after the other on a GPU; on a CPU several beside each other.
 
     Threads that share the work of one small image wait for each other longer than they work.
@@ -53,7 +53,7 @@ def choose_lanes(device: torch.device, preset: Preset, cores: int) -> Lanes:
     """
     if device.type != "cpu":
         return Lanes(1, cores, beside=MOST_BESIDE_LANES)
-    count = max(1, min(cores, round(cores * _PIXELS_PER_CORE / preset.size**2)))
+    count = max(1, min(cores, round(cores * _PIXELS_PER_CORE / long_side_px**2)))
     return Lanes(count, max(1, cores // count), beside=2)
 
 

@@ -144,5 +144,5 @@ def prepare(read: ReadManifest, on_file: Callable[[], None] = lambda: None) -> J
     with closing(FactsCache(out / ".gramflow" / "files.sqlite")) as facts:
         plan = Plan(read, engine, facts, on_file)
     device = stylizer.device if stylizer else choose_device()
-    lanes = choose_lanes(device, manifest_preset(read), torch.get_num_threads())
+    lanes = choose_lanes(device, output_size(read), torch.get_num_threads())
     return Job(plan, ledger, out, stylizer, lanes, threading.Semaphore(lanes.count))

@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 
 from flows.engine import Lanes, choose_lanes, torch_threads
-from nst_core import resolve_preset
 from tests.flows.conftest import TINY, JobFolder
 from tests.flows.pictures import photo
 
@@ -29,12 +28,12 @@ def rows(job: JobFolder) -> list[dict[str, Any]]:
 def test_small_pairs_have_a_core_each_and_large_ones_share(
     size: int, cores: int, count: int, threads: int
 ) -> None:
-    lanes = choose_lanes(torch.device("cpu"), resolve_preset("fast", {"size": size}), cores)
+    lanes = choose_lanes(torch.device("cpu"), size, cores)
     assert (lanes.count, lanes.threads) == (count, threads)
 
 
 def test_a_gpu_has_one_lane() -> None:
-    lanes = choose_lanes(torch.device("cuda"), resolve_preset("fast"), 16)
+    lanes = choose_lanes(torch.device("cuda"), 256, 16)
     assert lanes == Lanes(1, 16, beside=6)
 
 
