@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -94,7 +93,7 @@ def stylize_dataset(
     control = current_control()
     read = read_for_run(manifest_path, out, encoder, weights)
     job = prepare(read, _told_as_hashing(control))
-    shutil.rmtree(job.ledger.temporary_folder, ignore_errors=True)
+    job.ledger.clear_temporary()
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
 
     images = pending = 0
@@ -233,7 +232,7 @@ def _about(job: Job) -> dict[str, Any]:
     return {
         "gramflow_version": VERSION,
         "manifest": job.plan.manifest.model_dump(mode="json"),
-        "engine": asdict(job.plan.engine) if job.stylizer else None,
+        "engine": asdict(job.plan.engine) | {"size": job.plan.size} if job.stylizer else None,
         "device": str(job.stylizer.device) if job.stylizer else None,
         "versions": {
             "python": platform.python_version(),

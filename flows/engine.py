@@ -20,6 +20,8 @@ _NOMINAL_S_PER_VARIANT = 0.01
 # On a CPU so many pixels keep one core busy: pairs of that size are optimised one a core.
 _PIXELS_PER_CORE = 256 * 256
 MOST_BESIDE_LANES = 6
+# Taken here, for a thread that is started later has what any thread set last.
+CORES = torch.get_num_threads()
 # What `size: original` comes to: nothing is as large, so nothing is shrunk.
 _NO_SHRINKING = 1_000_000
 
@@ -59,13 +61,12 @@ def choose_lanes(device: torch.device, long_side_px: int, cores: int) -> Lanes:
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """torch uses so many threads for what this thread asks of it."""
-    before = torch.get_num_threads()
+    """torch uses so many threads for what this thread asks of it, and all cores afterwards."""
     torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(CORES)
 
 
 def resolve_engine(read: ReadManifest, style_grams_folder: Path) -> tuple[Engine, Stylizer]:

@@ -8,10 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from augment.recipes import check_recipes
 from flows.engine import (
+    CORES,
     Lanes,
     choose_device,
     choose_lanes,
@@ -144,5 +143,5 @@ def prepare(read: ReadManifest, on_file: Callable[[], None] = lambda: None) -> J
     with closing(FactsCache(out / ".gramflow" / "files.sqlite")) as facts:
         plan = Plan(read, engine, facts, on_file)
     device = stylizer.device if stylizer else choose_device()
-    lanes = choose_lanes(device, output_size(read), torch.get_num_threads())
+    lanes = choose_lanes(device, output_size(read), CORES)
     return Job(plan, ledger, out, stylizer, lanes, threading.Semaphore(lanes.count))

@@ -85,7 +85,9 @@ def _stylized(
         except FileAtFault as fault:
             failed += failed_rows(base, fault.name, fault.error)
         except ValueError as error:
-            failed += failed_rows(base, base.content.name, str(error))
+            of_style = base.style is not None and str(error).startswith("style")
+            at_fault = base.style if of_style and base.style else base.content
+            failed += failed_rows(base, at_fault.name, str(error))
         else:
             loaded.append(image)
             pairs.append(pair)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,12 @@ class Ledger:
         self.folder = out / ".gramflow" / "ledger"
         self.temporary_folder = out / ".gramflow" / "tmp"
         self.style_grams_folder = out / ".gramflow" / "styles"
+
+    def clear_temporary(self) -> None:
+        """Delete what a killed run left half written."""
+        shutil.rmtree(self.temporary_folder, ignore_errors=True)
+        for file in self.style_grams_folder.glob("*.tmp"):
+            file.unlink(missing_ok=True)
 
     def ids(self) -> Ids:
         """All ids on record; what failed once and was done later counts as done."""

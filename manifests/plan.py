@@ -113,8 +113,9 @@ class Plan:
         self._content_facts = list(facts.of_files((c.file for c in self.content), on_file))
         self._style_facts = list(facts.of_files((s.file for s in self.styles), on_file))
         self._styles_of = self._pairing()
+        self.size = "original" if self.manifest.stylize.size == "original" else engine.size
         self._parameters = dict(engine.parameters) | {
-            "size": engine.size,
+            "size": self.size,
             "preserve_color": self.manifest.stylize.preserve_color,
         }
 

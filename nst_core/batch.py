@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from nst_core.canvas import Canvas
-from nst_core.objective import Objective, PairLosses, Targets
+from nst_core.objective import Objective, PairLosses
 from nst_core.optimisers import make_optimiser
+from nst_core.targets import Targets
 
 _WARM_UP_STEPS = 3
 
@@ -53,9 +54,10 @@ class Batch:
         if not self._captures:
             self._step()
             return
-        if self._graph is None:
-            self._graph = self._captured()
-        self._graph.replay()
+        with torch.cuda.device(self._pixels.device):
+            if self._graph is None:
+                self._graph = self._captured()
+            self._graph.replay()
 
     def take_losses(self) -> list[float]:
         """The sum of each place's total losses since they were last taken.
@@ -105,11 +107,15 @@ class Batch:
 
     def _rows(self) -> Iterator[Tensor]:
         """Everything that belongs to places; the first dimension of each is the place."""
+        yield from self._moving_rows()
+        yield from self._targets.tensors()
+        yield from self._canvas.tensors()
+
+    def _moving_rows(self) -> Iterator[Tensor]:
+        """What of it a step changes."""
         yield self._pixels
         yield self._loss_sum
         yield from self._optimiser.state()
-        yield from self._targets.tensors()
-        yield from self._canvas.tensors()
 
     def _step(self) -> None:
         images = self._canvas.images(self._pixels)
@@ -122,24 +128,35 @@ class Batch:
         return pixels.clamp_(0, 1) if self._objective.preset.pixels == "rgb" else pixels
 
     def _captured(self) -> torch.cuda.CUDAGraph:
-        """The step as a graph; the steps that warm up for it leave no trace."""
-        before = [row.clone() for row in self._rows()]
+        """The step as a graph; the steps that warm up for it leave no trace.
+
+        Raises:
+            torch.OutOfMemoryError: also where the capture fails in another way, for the same step
+                went through just before, and what a graph takes more of is memory.
+        """
+        before = [row.clone() for row in self._moving_rows()]
+        graph = torch.cuda.CUDAGraph()
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP_STEPS):
                 self._step()
+            try:
+                # Other threads load and write meanwhile; they are no part of it.
+                with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+                    self._step()
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                raise torch.OutOfMemoryError(f"a CUDA graph cannot be captured: {error}") from error
         torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._step()
-        for row, was in zip(self._rows(), before):
+        for row, was in zip(self._moving_rows(), before):
             row.copy_(was)
         return graph
 
 
 def _canvas(objective: Objective, entrants: Entrants) -> Canvas:
-    encoder = objective.encoder
+    encoder = objective.sight.encoder
     if objective.preset.pixels == "imagenet":
         scale, shift = encoder.std, encoder.mean
     else:

@@ -15,6 +15,7 @@ from nst_core.flatness import LossCurve
 from nst_core.objective import Objective
 from nst_core.pairs import StopReason, Style
 from nst_core.resize import resize
+from nst_core.targets import targets_of
 
 # Losses stay on a GPU for so many iterations: to read them is to wait for it. A CPU never waits.
 _HEARD_EVERY = {"cpu": 1, "cuda": 10}
@@ -187,7 +188,7 @@ def _steps_until_heard(
         for one, curve in zip(seated, curves)
         if one
     )
-    return min(_HEARD_EVERY[objective.device.type], *to_look)
+    return min(_HEARD_EVERY[objective.sight.device.type], *to_look)
 
 
 def _stop_reason(objective: Objective, curve: LossCurve, scale: SizedScale) -> StopReason | None:
@@ -246,11 +247,19 @@ def _entrants(objective: Objective, pairs: Sequence[Underway], scale: SizedScale
     content = torch.cat([resize(one.content, *size) for one in pairs])
     masks = [resize(one.mask, *size).clamp(0, 1) for one in pairs if one.mask is not None]
     mask = torch.cat(masks) if masks else None
-    targets = objective.targets(
-        content, [one.styles for one in pairs], [one.strength for one in pairs], mask
+    targets = targets_of(
+        objective.sight,
+        objective.style_grams,
+        content,
+        [one.styles for one in pairs],
+        [one.strength for one in pairs],
+        mask,
     )
     if scale.is_last:
-        starts = objective.losses(torch.cat([one.initial for one in pairs]), targets)
+        initials = torch.cat([one.initial for one in pairs])
+        if mask is not None:
+            initials = content.lerp(initials, mask)
+        starts = objective.losses(initials, targets)
         for row, one in enumerate(pairs):
             one.start = starts.of_pair(row)
     initial = torch.cat([resize(one.image, *size) for one in pairs])

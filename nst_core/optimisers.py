@@ -84,8 +84,9 @@ class Lbfgs:
     """L-BFGS with the two-loop recursion (Nocedal & Wright 2006, algorithm 7.4) for each image.
 
     As in torch's without line search: one evaluation a step, the first step of length 1 (sum of
-    absolute values), the later ones the quasi-Newton direction times the learning rate. A step
-    along which the gradient did not grow is not remembered: its weight is zero.
+    absolute values; torch's is shorter where the gradient's is below 1), the later ones the
+    quasi-Newton direction times the learning rate. A step along which the gradient did not grow
+    is not remembered: its weight is zero.
     """
 
     def __init__(self, pixels: Tensor, learning_rate: float) -> None:

@@ -63,7 +63,7 @@ class StylizedPair:
     """The result of one pair.
 
     Attributes:
-        image: 3 x H x W, float32, sRGB in 0..1, the size of the content.
+        image: 3 x H x W, float32, sRGB in 0..1, the size of the content, on the CPU.
         start, end: losses of the initial image and of the result, both at full size.
         iterations: over all scales.
         stop_reason: of the last scale; after "not_finite" the image is not usable.
@@ -91,6 +91,9 @@ def check_pair(pair: Pair, min_side_px: int) -> None:
             raise ValueError(f"style weight: expected a number > 0, got {style.weight!r}")
     if not _is_number(pair.strength) or not 0 <= pair.strength <= 1:
         raise ValueError(f"strength: expected 0..1, got {pair.strength!r}")
+    whole = isinstance(pair.seed, int) and not isinstance(pair.seed, bool)
+    if not whole or not -(2**63) <= pair.seed < 2**64:
+        raise ValueError(f"seed: expected a whole number of 64 bits, got {pair.seed!r}")
     if pair.preserve_color not in get_args(PreserveColor):
         expected = ", ".join(get_args(PreserveColor))
         raise ValueError(f"preserve_color: expected {expected}, got {pair.preserve_color!r}")

@@ -16,6 +16,8 @@ from torch import Tensor
 
 Grams = dict[str, Tensor]
 
+# To be raised when the same key is to mean other matrices.
+_FORMAT = 1
 _IN_MEMORY_BYTES = 256 * 2**20
 
 
@@ -31,30 +33,31 @@ class StyleGrams:
     def __init__(self, folder: Path | None = None, in_memory_bytes: int = _IN_MEMORY_BYTES) -> None:
         self._folder = folder
         self._most_bytes = in_memory_bytes
-        self._kept: OrderedDict[str, Grams] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], Grams] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
     def get(self, key: str, device: str, compute: Callable[[], Grams]) -> Grams:
-        """The matrices of this key, on the device that `compute` would leave them on."""
+        """The matrices of this key, on this device, where `compute` leaves them."""
+        place = (key, device)
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+            if place in self._kept:
+                self._kept.move_to_end(place)
+                return self._kept[place]
         grams = self._read(key, device)
         if grams is None:
             grams = compute()
             self._write(key, grams)
         with self._lock:
-            if key not in self._kept:
-                self._kept[key] = grams
+            if place not in self._kept:
+                self._kept[place] = grams
                 self._bytes += _size_bytes(grams)
             while self._bytes > self._most_bytes and len(self._kept) > 1:
                 self._bytes -= _size_bytes(self._kept.popitem(last=False)[1])
         return grams
 
     def _file(self, key: str) -> Path | None:
-        name = hashlib.sha256(key.encode()).hexdigest()[:32]
+        name = hashlib.sha256(f"{_FORMAT}|{key}".encode()).hexdigest()[:32]
         return None if self._folder is None else self._folder / f"{name}.safetensors"
 
     def _read(self, key: str, device: str) -> Grams | None:

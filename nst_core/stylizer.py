@@ -12,12 +12,21 @@ from torch import Tensor
 from nst_core import color
 from nst_core.encoder import Encoder
 from nst_core.objective import Objective, PairLosses
-from nst_core.optimisation import Fitting, Listener, SizedScale, Underway, through_scale
+from nst_core.optimisation import (
+    Fitting,
+    Listener,
+    Progress,
+    SizedScale,
+    Underway,
+    through_scale,
+)
 from nst_core.pairs import Pair, PreserveColor, StopReason, Style, StylizedPair, check_pair
 from nst_core.precision import UsedPrecision, used_precision
 from nst_core.presets import Preset
 from nst_core.resize import fit_long_side, resize
+from nst_core.sight import Sight
 from nst_core.style_grams import StyleGrams
+from nst_core.targets import style_size as size_of_style
 
 TILE_PX = 1024
 # On a CPU a batch gains little, and alone a pair's bytes depend on no company.
@@ -59,7 +68,7 @@ class Stylizer:
 
     Raises:
         ValueError: if the preset asks for a layer that the encoder does not have, or for a
-            precision that the device does not have.
+            precision that the device does not have; for other devices than cpu and cuda.
     """
 
     def __init__(
@@ -77,18 +86,23 @@ class Stylizer:
                 f"preset: its layers {', '.join(sorted(missing))} are not in encoder "
                 f"{encoder.name}, which has {', '.join(encoder.layers)}"
             )
+        if encoder.precision == torch.bfloat16:
+            raise ValueError(
+                "encoder: expected weights in float32, got bfloat16; the preset's precision says "
+                "what to compute in"
+            )
         self.device = torch.device(device)
+        if self.device.type not in _MOST_PAIRS:
+            raise ValueError(f"device: expected cpu or cuda, got {device}")
         self.precision = used_precision(preset.precision, self.device)
-        encoder = encoder.to(self.device)
-        self.encoder = encoder.at_precision(torch.bfloat16) if self.precision == "bf16" else encoder
+        self.encoder = encoder.to(self.device)
         self.preset = preset
-        self._encoder_as_given = encoder
         self._style_grams = style_grams or StyleGrams()
         self._tile_px = tile_px
-        self._objective = Objective(
-            self.encoder, preset, self.precision, self._style_grams, tile_px
-        )
-        self._min_side_px = self._objective.min_side_px
+        seeing = encoder.at_precision(torch.bfloat16) if self.precision == "bf16" else encoder
+        sight = Sight(seeing, preset, self.precision, tile_px)
+        self._objective = Objective(sight, self._style_grams)
+        self._min_side_px = sight.min_side_px
         self._fitting = Fitting()
 
     def check(self, pair: Pair) -> None:
@@ -109,11 +123,12 @@ class Stylizer:
             style_size, content_size: (height, width) in pixels; the style's own size is the
                 largest that is answered.
         """
-        seen = self._objective.style_size(*style_size, *content_size)
+        seen = size_of_style(self.preset, self._min_side_px, style_size, content_size)
         factor = max(a / b for a, b in zip(seen, style_size))
         if factor >= 1:
             return style_size
-        return round(style_size[0] * factor), round(style_size[1] * factor)
+        # Upwards, so that a narrow style does not become narrower than can be used.
+        return math.ceil(style_size[0] * factor), math.ceil(style_size[1] * factor)
 
     def each(
         self,
@@ -128,7 +143,8 @@ class Stylizer:
         of a pair depends on no other, up to rounding; with batch 1, to the last bit.
 
         Args:
-            batch: None for 1 on a CPU, and on a GPU for what suits size and memory.
+            batch: None for 1 on a CPU, and on a GPU for a number that suits the size; halved
+                when memory runs out, and remembered.
             on_progress: may raise to stop.
 
         Returns:
@@ -143,7 +159,7 @@ class Stylizer:
         shapes = {tuple(pair.content.shape) for pair in pairs}
         if len(shapes) > 1:
             raise ValueError(f"pairs: expected contents of one shape, got {sorted(shapes)}")
-        if batch is not None and batch < 1:
+        if batch is not None and (not isinstance(batch, int) or batch < 1):
             raise ValueError(f"batch: expected a whole number >= 1, got {batch!r}")
         return self._each(pairs, batch, on_progress) if pairs else iter(())
 
@@ -157,9 +173,9 @@ class Stylizer:
                 pair if pair.mask is not None else replace(pair, mask=everywhere) for pair in pairs
             ]
         underway = [self._prepared(index, pair) for index, pair in enumerate(pairs)]
-        places = batch or self.suitable_batch(height, width)
         spoilt: list[Underway] = []
         for scale in self._scales(height, width):
+            places = batch or self.suitable_batch(scale.height, scale.width)
             through = through_scale(
                 self._objective, underway, scale, places, self._fitting, on_progress
             )
@@ -176,7 +192,7 @@ class Stylizer:
             if self.precision == "fp32":
                 yield one.index, self._result(pair, one)
             else:
-                yield one.index, self._again_in_float32(pair, on_progress)
+                yield one.index, self._again_in_float32(pair, one.index, on_progress)
 
     def __call__(
         self,
@@ -302,15 +318,24 @@ class Stylizer:
             image, start, end = done.initial.clamp(0, 1), _NO_LOSSES, _NO_LOSSES
         elif pair.preserve_color == "luminance":
             image = color.with_color_of(image, pair.content.unsqueeze(0).to(image))
-        return StylizedPair(image[0], start, end, done.iterations, done.stop_reason, self.precision)
+        return StylizedPair(
+            image[0].cpu(), start, end, done.iterations, done.stop_reason, self.precision
+        )
 
-    def _again_in_float32(self, pair: Pair, on_progress: Listener | None) -> StylizedPair:
+    def _again_in_float32(
+        self, pair: Pair, index: int, on_progress: Listener | None
+    ) -> StylizedPair:
         exact = Stylizer(
-            self._encoder_as_given,
+            self.encoder,
             replace(self.preset, precision="fp32"),
             self.device,
             style_grams=self._style_grams,
             tile_px=self._tile_px,
         )
-        ((_, done),) = exact.each([pair], batch=1, on_progress=on_progress)
+
+        def told(progress: Progress) -> None:
+            if on_progress:
+                on_progress(replace(progress, pairs=(index,)))
+
+        ((_, done),) = exact.each([pair], batch=1, on_progress=told)
         return replace(done, restarted=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -95,10 +94,10 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=ROWS, default=list(ROWS))
     parser.add_argument("--peak-memory", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    vgg = load_encoder("vgg19", given.weights) if given.weights else shape_of_vgg19()
     if given.peak_memory:
-        print(peak_memory_bytes(vgg))
+        print(peak_memory_bytes())
         return
+    vgg = load_encoder("vgg19", given.weights) if given.weights else shape_of_vgg19()
     machine = Machine(torch.device(given.device), given.size, given.batch, vgg)
     print(f"{date.today()}, {describe(machine.device)}, torch {torch.__version__}")
     for name in given.only:
@@ -123,15 +122,14 @@ def iterations(machine: Machine) -> dict[str, str]:
     vgg, device, size = machine.vgg, machine.device, machine.size
     content, style = images(size)
     loss = plain_loss(vgg, content, style, device)
-    ours = {count: engine(vgg, device, {}) for count in (1, machine.batch)}
+    batches = 1, machine.batch
     times: dict[str, list[float]] = {}
     for _ in range(5):
         plain_s = machine.seconds(lambda: reference.stylize(loss, content.to(device), 4)) / 4
         times.setdefault("reference", []).append(plain_s)
-        for count, stylizer in ours.items():
-            times.setdefault(f"batch {count}", []).append(
-                step_seconds(machine, stylizer, content, style, count) / count
-            )
+        for count in batches:
+            seconds = step_seconds(machine, content, style, count) / count
+            times.setdefault(f"batch {count}", []).append(seconds)
         for name, raw in raw_convolutions(vgg, device, size).items():
             times.setdefault(name, []).append(machine.seconds(raw))
     medians = {name: statistics.median(values) for name, values in times.items()}
@@ -142,7 +140,7 @@ def iterations(machine: Machine) -> dict[str, str]:
             f"{medians['raw plain'] / medians['raw engine']:.2f}x"
         ),
     }
-    for count in ours:
+    for count in batches:
         seconds = medians[f"batch {count}"]
         rows[f"iterations/s, VGG-19, {size} px, batch {count}, against the reference"] = (
             f"{medians['reference'] / seconds:.2f}x"
@@ -154,15 +152,12 @@ def iterations(machine: Machine) -> dict[str, str]:
     return rows
 
 
-def step_seconds(
-    machine: Machine, stylizer: Stylizer, content: Tensor, style: Tensor, count: int
-) -> float:
+def step_seconds(machine: Machine, content: Tensor, style: Tensor, count: int) -> float:
     """Of one iteration of the whole batch, from two runs of different length."""
     pairs = [Pair(content[0], (Style(style[0], key="style"),))] * count
 
     def run(steps: int) -> float:
-        preset = resolve_preset("fast", {**REFERENCE_LOSS, "scales": [[1.0, steps]]})
-        timed = Stylizer(machine.vgg, preset, machine.device)
+        timed = engine(machine.vgg, machine.device, {"scales": [[1.0, steps]]})
         return machine.seconds(lambda: list(timed.each(pairs, batch=count)))
 
     return (run(6) - run(2)) / 4
@@ -279,12 +274,20 @@ def memory(machine: Machine) -> dict[str, str]:
     return {"peak memory over the import's, VGG-19, 512 px, batch 1": f"{peak / 1e9:.2f} GB"}
 
 
-def peak_memory_bytes(vgg: Encoder) -> int:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak_memory_bytes() -> int:
+    """Highest resident memory, of the encoder too, over that after the imports (Linux)."""
     content, style = images(512)
+    before = resident_bytes("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the highest so far
+    vgg = shape_of_vgg19()
     stylizer = engine(vgg, torch.device("cpu"), {"scales": [[1.0, 3]], "size": 512})
     list(stylizer.each([Pair(content[0], (Style(style[0]),))]))
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    return resident_bytes("VmHWM") - before
+
+
+def resident_bytes(which: str) -> int:
+    status = Path("/proc/self/status").read_text()
+    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if which in line)
 
 
 def of_flow(*arguments: str) -> dict[str, str]:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +15,8 @@ import pytest
 import torch
 from PIL import Image
 
-from flows.engine import Lanes, choose_lanes, torch_threads
+from flows.engine import CORES, Lanes, choose_lanes, torch_threads
+from nst_core import Pair, StylizedPair, Stylizer
 from tests.flows.conftest import TINY, JobFolder
 from tests.flows.pictures import photo
 
@@ -37,11 +43,22 @@ def test_a_gpu_has_one_lane() -> None:
     assert lanes == Lanes(1, 16, beside=6)
 
 
-def test_threads_are_as_before_afterwards() -> None:
-    before = torch.get_num_threads()
-    with torch_threads(1):
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == before
+def test_threads_are_as_before_afterwards_in_lanes_that_overlap() -> None:
+    inside, leave = threading.Barrier(2), threading.Event()
+
+    def lane(first: bool) -> int:
+        with torch_threads(1):
+            assert torch.get_num_threads() == 1
+            inside.wait()
+            if not first:
+                leave.wait()
+        leave.set()
+        return torch.get_num_threads()
+
+    with ThreadPoolExecutor(2) as lanes:
+        assert list(lanes.map(lane, [True, False])) == [CORES, CORES]
+    with ThreadPoolExecutor(1) as later:
+        assert later.submit(torch.get_num_threads).result() == CORES
 
 
 def test_the_original_size_is_kept_and_the_rest_worked_small(job: JobFolder) -> None:
@@ -52,7 +69,9 @@ def test_the_original_size_is_kept_and_the_rest_worked_small(job: JobFolder) -> 
     assert sizes == {(96, 128)}
     styled = next(r for r in rows(job) if r["kind"] == "stylized" and "large" in r["file_name"])
     assert styled["iterations"] == 2 + 2, "two at the working size, two at its own"
-    assert json.loads(styled["stylize_parameters"])["working_size"] == 48
+    parameters = json.loads(styled["stylize_parameters"])
+    assert (parameters["size"], parameters["working_size"]) == ("original", 48)
+    assert json.loads((job.out / "dataset.json").read_text())["engine"]["size"] == "original"
 
 
 @pytest.mark.parametrize("way", ["luminance", "match"])
@@ -87,16 +106,69 @@ def test_styles_are_kept_beside_the_ledger_and_used_again(job: JobFolder) -> Non
     assert {file: file.stat().st_mtime_ns for file in again} == kept
 
 
-def test_a_pair_that_the_engine_refuses_fails_alone(job: JobFolder) -> None:
-    # Wide enough for the reader, and at 48 px less high than the deepest layer's stride.
-    Image.new("RGB", (400, 20)).save(job.folder / "photos" / "cat" / "narrow.png")
-    job.write(**ONLY_PAIRS)
+def only_style0(job: JobFolder) -> None:
+    """Four pairs of one style and one shape: one chunk."""
+    for file in (job.folder / "photos").rglob("*.png"):
+        with Image.open(file) as image:
+            image.resize((48, 36)).save(file)
+    job.write(styles=[{"path": "styles/style0.png"}], pairing={"strategy": "all"}, **ONLY_PAIRS)
+
+
+@pytest.mark.parametrize(
+    ("named", "path"), [("content", "photos/"), ("style", "styles/style0.png")]
+)
+def test_a_pair_that_the_engine_refuses_fails_alone(
+    named: str, path: str, job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_style0(job)
+    check, calls = Stylizer.check, count()
+
+    def refusing_the_second(stylizer: Stylizer, pair: Pair) -> None:
+        check(stylizer, pair)
+        if next(calls) == 1:
+            raise ValueError(f"{named}: expected something else")
+
+    monkeypatch.setattr(Stylizer, "check", refusing_the_second)
     summary = job.run()
-    assert (summary.made, summary.failed) == (8, 2)
-    ((path, why, missing),) = summary.failures
-    assert path == "photos/cat/narrow.png"
-    assert "px" in why
-    assert missing == 2
+    assert (summary.made, summary.failed) == (3, 1)
+    ((at_fault, why, _),) = summary.failures
+    assert at_fault.startswith(path)
+    assert why == f"{named}: expected something else"
+
+
+Results = Iterator[tuple[int, StylizedPair]]
+
+
+def test_a_loss_that_is_not_finite_fails_its_pair_alone(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_style0(job)
+    each = Stylizer.each
+
+    def first_not_finite(stylizer: Stylizer, pairs: list[Pair], **arguments: Any) -> Results:
+        for index, done in each(stylizer, pairs, **arguments):
+            yield index, replace(done, stop_reason="not_finite") if index == 0 else done
+
+    monkeypatch.setattr(Stylizer, "each", first_not_finite)
+    summary = job.run()
+    assert (summary.made, summary.failed) == (3, 1)
+    assert [why for _, why, _ in summary.failures] == ["the loss is not finite after 2 iterations"]
+
+
+def test_what_does_not_fit_the_memory_fails_and_what_was_done_is_kept(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only_style0(job)
+    each = Stylizer.each
+
+    def out_of_memory_after_one(stylizer: Stylizer, pairs: list[Pair], **arguments: Any) -> Results:
+        yield next(each(stylizer, pairs, **arguments))
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(Stylizer, "each", out_of_memory_after_one)
+    summary = job.run()
+    assert (summary.made, summary.failed) == (1, 3)
+    assert {why for _, why, _ in summary.failures} == {"does not fit the memory of cpu: no room"}
 
 
 def test_a_size_that_is_neither_number_nor_original_is_refused(tmp_path: Path) -> None:

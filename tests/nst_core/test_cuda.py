@@ -54,7 +54,7 @@ def test_a_graph_makes_the_steps_that_it_was_captured_from(
 ) -> None:
     chosen = preset(scales=[[0.5, 12], [1.0, 25]], precision=precision, **STEADY)
     captured = results(encoder, chosen, pairs_of(3))
-    monkeypatch.setattr(Batch, "_captured", Eager)
+    monkeypatch.setattr(Batch, "_captured", lambda self: Eager(self))
     for ours, theirs in zip(captured, results(encoder, chosen, pairs_of(3))):
         torch.testing.assert_close(ours.image, theirs.image, rtol=0, atol=1e-3)
         assert ours.end["total"] == pytest.approx(theirs.end["total"], rel=1e-3)
@@ -100,6 +100,7 @@ def test_more_pairs_than_fit_are_all_done() -> None:
     ballast = torch.empty(max(0, free_bytes - 2 * 2**30), dtype=torch.uint8, device="cuda")
     content = pictures(1, 512, 512)[0]
     pairs = [Pair(content, (Style(content),))] * 48
-    done = results(load_encoder("compact"), preset(2, size=512), pairs, batch=48)
-    assert len(done) == 48
+    stylizer = Stylizer(load_encoder("compact"), preset(2, size=512), "cuda")
+    assert sorted(index for index, _ in stylizer.each(pairs, batch=48)) == list(range(48))
     del ballast
+    assert stylizer._fitting.limit(stylizer._scales(512, 512)[-1], 48) < 48

@@ -134,6 +134,20 @@ def test_a_pair_without_styles_is_refused(encoder: Encoder) -> None:
         one(encoder, preset(1), Pair(pictures()[0], ()))
 
 
+def test_losses_at_the_start_are_those_of_what_the_mask_lets_through(encoder: Encoder) -> None:
+    chosen = preset(5, initial="noise")
+    nowhere = Pair(pictures()[0], (Style(FIRST),), mask=torch.zeros(32, 48))
+    done = one(encoder, chosen, nowhere)
+    torch.testing.assert_close(done.image, pictures()[0])
+    assert done.start == pytest.approx(done.end)
+
+
+@pytest.mark.parametrize("seed", [2**64, -(2**63) - 1, 1.5, "1", True])
+def test_a_wrong_seed_is_refused(seed: Any, encoder: Encoder) -> None:
+    with pytest.raises(ValueError, match="seed: expected a whole number of 64 bits, got"):
+        one(encoder, preset(1, initial="noise"), Pair(pictures()[0], (Style(FIRST),), seed=seed))
+
+
 # Colour
 
 
@@ -174,6 +188,7 @@ def test_pixels_in_all_counts_every_scale(encoder: Encoder) -> None:
         ("long_side", (1000, 500), (48, 64), (64, 32)),
         ("long_side", (30, 40), (48, 64), (30, 40)),
         ("long_side", (20, 400), (32, 48), (8, 160)),
+        ("long_side", (64, 2047), (225, 300), (10, 300)),
         ("content", (1000, 500), (48, 64), (128, 64)),
         ("content", (500, 1000), (48, 64), (48, 96)),
     ],

@@ -11,6 +11,7 @@ from nst_core.loading import load_encoder
 from nst_core.optimisation import Progress
 from nst_core.pairs import Pair, Style, StylizedPair
 from nst_core.presets import Preset
+from nst_core.sight import Sight
 from nst_core.stylizer import Stylizer
 from tests.nst_core.tiny import pictures, preset
 
@@ -100,8 +101,8 @@ def test_contents_of_two_shapes_are_refused(encoder: Encoder) -> None:
         Stylizer(encoder, preset(1)).each(pairs)
 
 
-@pytest.mark.parametrize("batch", [0, -1])
-def test_a_batch_of_none_is_refused(batch: int, encoder: Encoder) -> None:
+@pytest.mark.parametrize("batch", [0, -1, 1.5])
+def test_a_batch_of_none_is_refused(batch: Any, encoder: Encoder) -> None:
     with pytest.raises(ValueError, match=f"batch: expected a whole number >= 1, got {batch}"):
         Stylizer(encoder, preset(1)).each(pairs_of(1), batch=batch)
 
@@ -137,9 +138,7 @@ def small(encoder: Encoder, room: int) -> Small:
 @pytest.fixture
 def seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The encoder sees whole batches, as on a GPU."""
-    from nst_core.objective import Objective
-
-    monkeypatch.setattr(Objective, "_seen_together", lambda self, images: [slice(None)])
+    monkeypatch.setattr(Sight, "together", lambda self, count: [slice(None)])
 
 
 @pytest.mark.usefixtures("seen_at_once")
@@ -201,7 +200,10 @@ def test_a_pair_whose_loss_is_not_finite_is_done_again_alone_in_float32(encoder:
     bright = 0.5 + 0.5 * pictures(1, seed=5)[0]
     pairs[1] = Pair(bright, pairs[1].styles)
     chosen = preset(scales=[[0.5, 15], [1.0, 6]], precision="bf16")
-    done = results(weak, chosen, pairs, batch=3)
+    heard: list[Progress] = []
+    by_index = dict(Stylizer(weak, chosen).each(pairs, batch=3, on_progress=heard.append))
+    done = [by_index[index] for index in range(3)]
+    assert heard[-1].pairs == (1,), "it keeps its place in the list"
     assert [one.precision for one in done] == ["bf16", "fp32", "bf16"]
     assert [one.restarted for one in done] == [False, True, False]
     assert [one.stop_reason for one in done] == ["iterations"] * 3

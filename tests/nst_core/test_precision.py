@@ -28,6 +28,17 @@ def test_tf32_is_refused_where_there_is_none() -> None:
         Stylizer(load_encoder("random"), preset(1, precision="tf32"))
 
 
+def test_an_encoder_that_is_rounded_already_is_refused() -> None:
+    rounded = load_encoder("random").at_precision(torch.bfloat16)
+    with pytest.raises(ValueError, match=r"encoder: expected weights in float32, got bfloat16"):
+        Stylizer(rounded, preset(1))
+
+
+def test_other_devices_are_refused() -> None:
+    with pytest.raises(ValueError, match="device: expected cpu or cuda, got meta"):
+        Stylizer(load_encoder("random"), preset(1), "meta")
+
+
 def test_on_a_cpu_nothing_is_switched() -> None:
     before = torch.backends.cudnn.allow_tf32
     with computing_in("fp32", CPU):

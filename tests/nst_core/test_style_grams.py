@@ -30,6 +30,14 @@ def test_a_key_is_computed_once() -> None:
     assert compute.calls == 2
 
 
+def test_each_device_has_its_own() -> None:
+    kept = StyleGrams()
+    for device in ("cpu", "meta"):
+        own = {"conv1_1": torch.ones(1, 4, 4, device=device)}
+        grams = kept.get("a", device, lambda own=own: own)
+        assert str(grams["conv1_1"].device) == device
+
+
 def test_memory_is_bounded_and_the_least_recently_used_goes() -> None:
     size_bytes = 4 * 4 * 4
     kept, compute = StyleGrams(in_memory_bytes=2 * size_bytes), Counted()

@@ -10,8 +10,10 @@ from nst_core.encoder import Encoder, stride_px
 from nst_core.loading import load_encoder
 from nst_core.objective import Objective
 from nst_core.pairs import Pair, Style
+from nst_core.sight import Sight
 from nst_core.style_grams import StyleGrams
 from nst_core.stylizer import Stylizer
+from nst_core.targets import targets_of
 from nst_core.tiling import blocks
 from tests.nst_core.tiny import pictures, preset, seen_by
 
@@ -19,7 +21,7 @@ LAYERS = ("conv1_1", "conv2_2", "conv3_1", "conv4_2", "conv5_1")
 
 
 def objective(encoder: Encoder, name: str, tile_px: int) -> Objective:
-    return Objective(encoder, preset(1, name), "fp32", StyleGrams(), tile_px)
+    return Objective(Sight(encoder, preset(1, name), "fp32", tile_px), StyleGrams())
 
 
 @settings(deadline=None, max_examples=40)
@@ -48,7 +50,8 @@ def test_a_block_sees_less_than_the_whole(encoder: Encoder) -> None:
 
 def losses_and_gradient(of: Objective, image: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
     content, style = pictures(1, 100, 131).double(), pictures(1, 90, 120, seed=1).double()
-    targets = of.targets(content, [(Style(style[0]),)], [0.7], mask)
+    styles = [(Style(style[0]),)]
+    targets = targets_of(of.sight, of.style_grams, content, styles, [0.7], mask)
     losses, gradient = of.losses_and_gradient(image, targets)
     again = of.losses(image, targets)
     torch.testing.assert_close(again.total, losses.total)
