@@ -63,7 +63,12 @@ def memory_of_a_long_run(pairs: int = 2000) -> dict[str, str]:
     # Ten iterations, so that every pair is heard of once before its chunk is done.
     settings = {
         "stylize": {"encoder": "random", "size": 48, "override": {"scales": [[1.0, 10]]}},
-        "augment": {"include_original": False},
+        # Eight files a pair: chunks of 32 pairs, many of them.
+        "augment": {
+            "include_original": False,
+            "recipes": {"flip": [{"HorizontalFlip": {"p": 0.5}}]},
+            "variants": {"original": 0, "stylized": 7},
+        },
     }
     with job(pairs, 80, 64, settings) as manifest:
         heard, _ = run(manifest)
