@@ -22,7 +22,7 @@ from manifests.identity import seed_of
 from manifests.images import encode_image
 from manifests.ledger import Row
 from manifests.plan import Base, Variant
-from nst_core import Pair, Progress, StylizedPair
+from nst_core import Pair, Progress, StylizedPair, Stylizer
 
 _TELL_EVERY_ITERATIONS = 10
 
@@ -74,23 +74,8 @@ def _stylized(
 ) -> tuple[list[tuple[Loaded, Optimisation | None]], float]:
     """(pairs stylized with how that went, seconds in a lane); `failed` takes the others."""
     assert job.stylizer is not None
-    loaded: list[Loaded] = []
-    pairs: list[Pair] = []
-    for base in bases:
-        control.check()
-        try:
-            image = load(base, job.stylizer)
-            pair = _pair(job, image)
-            job.stylizer.check(pair)
-        except FileAtFault as fault:
-            failed += failed_rows(base, fault.name, fault.error)
-        except ValueError as error:
-            of_style = base.style is not None and str(error).startswith("style")
-            at_fault = base.style if of_style and base.style else base.content
-            failed += failed_rows(base, at_fault.name, str(error))
-        else:
-            loaded.append(image)
-            pairs.append(pair)
+    loaded = _loaded_pairs(job, job.stylizer, bases, control, failed)
+    pairs = [pair for _, pair in loaded]
 
     def on_progress(progress: Progress) -> None:
         control.check()
@@ -105,13 +90,13 @@ def _stylized(
             results.update(job.stylizer.each(pairs, on_progress=on_progress))
         except torch.OutOfMemoryError as error:
             why = f"does not fit the memory of {job.stylizer.device}: {error}"
-            for index, image in enumerate(loaded):
+            for index, (image, _) in enumerate(loaded):
                 if index not in results:
                     failed += failed_rows(image.base, image.base.content.name, why)
         optimiser_s = time.monotonic() - began_s
     stylized: list[tuple[Loaded, Optimisation | None]] = []
     for index, result in sorted(results.items()):
-        image = loaded[index]
+        image, _ = loaded[index]
         if result.stop_reason == "not_finite":
             why = f"the loss is not finite after {result.iterations} iterations"
             failed += failed_rows(image.base, image.base.content.name, why)
@@ -119,6 +104,29 @@ def _stylized(
             pixels = as_pixels(result.image)
             stylized.append((replace(image, pixels=pixels), Optimisation.of(result)))
     return stylized, optimiser_s
+
+
+def _loaded_pairs(
+    job: Job, stylizer: Stylizer, bases: Sequence[Base], control: Control, failed: list[Row]
+) -> list[tuple[Loaded, Pair]]:
+    """Pairs that can be optimised; `failed` takes the others."""
+    loaded = []
+    for base in bases:
+        control.check()
+        try:
+            image = load(base, stylizer)
+            pair = _pair(job, image)
+            stylizer.check(pair)
+        except FileAtFault as fault:
+            failed += failed_rows(base, fault.name, fault.error)
+        except ValueError as error:
+            at_fault = base.content.name
+            if base.style is not None and str(error).startswith("style"):
+                at_fault = base.style.name
+            failed += failed_rows(base, at_fault, str(error))
+        else:
+            loaded.append((image, pair))
+    return loaded
 
 
 def _pair(job: Job, image: Loaded) -> Pair:

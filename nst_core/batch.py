@@ -85,9 +85,8 @@ class Batch:
 
     def is_worth_shrinking(self, occupied: int) -> bool:
         """Whether empty places cost more than a smaller batch would, which is captured anew."""
-        return (
-            occupied <= len(self._pixels) // 2 if self._captures else (occupied < len(self._pixels))
-        )
+        places = len(self._pixels)
+        return occupied <= places // 2 if self._captures else occupied < places
 
     def keep(self, places: Sequence[int]) -> None:
         """Go on with these places only."""
