@@ -7,6 +7,7 @@ import torch
 
 from nst_core.encoder import Encoder
 from nst_core.loading import load_encoder
+from nst_core.sight import Sight
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -16,6 +17,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The encoder sees whole batches, as on a GPU."""
+    monkeypatch.setattr(Sight, "together", lambda self, count: [slice(None)])
 
 
 @pytest.fixture(scope="session")

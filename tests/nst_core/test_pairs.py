@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from nst_core.encoder import Encoder
+from nst_core.loading import load_encoder
 from nst_core.losses import gram_matrix, style_loss
 from nst_core.pairs import Pair, Style, StylizedPair
 from nst_core.presets import Preset
@@ -132,6 +133,22 @@ def test_a_wrong_weight_is_refused(weight: Any, encoder: Encoder) -> None:
 def test_a_pair_without_styles_is_refused(encoder: Encoder) -> None:
     with pytest.raises(ValueError, match="styles: expected at least one, got none"):
         one(encoder, preset(1), Pair(pictures()[0], ()))
+
+
+@pytest.mark.usefixtures("seen_at_once")
+def test_masks_of_a_batch_seen_at_once_do_not_mix() -> None:
+    exact = load_encoder("random").double()
+    small = torch.zeros(32, 48)
+    small[:8, :8] = 1
+    pairs = [
+        Pair(content, (Style(FIRST),), mask=mask)
+        for content, mask in zip(pictures(2), (halves(), small))
+    ]
+    done = dict(Stylizer(exact, preset(8)).each(pairs, batch=2))
+    for index, pair in enumerate(pairs):
+        alone = one(exact, preset(8), pair)
+        torch.testing.assert_close(done[index].image, alone.image, rtol=0, atol=1e-4)
+        assert done[index].start == pytest.approx(alone.start, rel=1e-4)
 
 
 def test_losses_at_the_start_are_those_of_what_the_mask_lets_through(encoder: Encoder) -> None:

@@ -11,7 +11,6 @@ from nst_core.loading import load_encoder
 from nst_core.optimisation import Progress
 from nst_core.pairs import Pair, Style, StylizedPair
 from nst_core.presets import Preset
-from nst_core.sight import Sight
 from nst_core.stylizer import Stylizer
 from tests.nst_core.tiny import pictures, preset
 
@@ -133,12 +132,6 @@ def small(encoder: Encoder, room: int) -> Small:
     made = Small("small", weights, encoder.sha256, encoder.average_pool_gain)
     made.room, made.looked_at = room, []
     return made
-
-
-@pytest.fixture
-def seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The encoder sees whole batches, as on a GPU."""
-    monkeypatch.setattr(Sight, "together", lambda self, count: [slice(None)])
 
 
 @pytest.mark.usefixtures("seen_at_once")
