@@ -90,7 +90,7 @@ class Encoder(nn.Module):
         other._winograd = {
             name: winograd.transformed(weight)
             for name, weight in other._weights().items()
-            if winograd.pays(weight)
+            if winograd.may_pay(weight)
         }
         return other
 
@@ -149,8 +149,7 @@ class Encoder(nn.Module):
 
     def _convolved(self, name: str, padded: Tensor) -> Tensor:
         conv: Any = self.convs[name]
-        even = padded.shape[2] % 2 == 0 and padded.shape[3] % 2 == 0
-        if even and name in self._winograd:
+        if name in self._winograd and winograd.pays(conv.weight, padded):
             return winograd.convolve(padded, self._winograd[name], conv.bias)
         convolved: Tensor = conv(padded)
         return convolved

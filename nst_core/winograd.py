@@ -13,17 +13,26 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-# Below this product of channels in and out the additions cost more than they save (measured).
+# Below this product of channels in and out the additions cost more than they save, and below this
+# one of channels and positions all of it is over before it pays (both measured).
 _LEAST_CHANNELS = 25_000
+_LEAST_PRODUCTS = 50_000_000
 
 # Lavin & Gray, eq. 13: from 3 weights to the 4 factors of 2 outputs.
 _FACTORS = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
 
 
-def pays(weight: Tensor) -> bool:
-    """Whether a layer of these weights (O x I x 3 x 3) is faster this way."""
+def may_pay(weight: Tensor) -> bool:
+    """Whether a layer of these weights (O x I x 3 x 3) can be faster this way."""
     is_bf16_on_cpu = weight.dtype == torch.bfloat16 and weight.device.type == "cpu"
-    return is_bf16_on_cpu and weight.shape[0] * weight.shape[1] >= _LEAST_CHANNELS
+    return is_bf16_on_cpu and _channels(weight) >= _LEAST_CHANNELS
+
+
+def pays(weight: Tensor, padded: Tensor) -> bool:
+    """Whether such a layer can take, and is faster on, this B x I x H+2 x W+2."""
+    height, width = padded.shape[2] - 2, padded.shape[3] - 2
+    even = height % 2 == 0 and width % 2 == 0
+    return even and _channels(weight) * height * width >= _LEAST_PRODUCTS
 
 
 def transformed(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,6 +48,10 @@ def convolve(x: Tensor, weights: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
     """
     result: Tensor = _Winograd.apply(x, *weights, bias)
     return result
+
+
+def _channels(weight: Tensor) -> int:
+    return weight.shape[0] * weight.shape[1]
 
 
 def _transformed(weight: Tensor) -> Tensor:

@@ -57,8 +57,23 @@ def test_only_wide_layers_in_bfloat16_use_it() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("channels", "height", "width", "expected"),
+    [((512, 512), 16, 16, True), ((512, 512), 8, 8, False), ((256, 128), 64, 63, False)],
+)
+def test_it_needs_an_even_size_and_enough_to_do(
+    channels: tuple[int, int], height: int, width: int, expected: bool
+) -> None:
+    weight = torch.empty(*channels, 3, 3, dtype=torch.bfloat16)
+    padded = torch.empty(1, channels[1], height + 2, width + 2)
+    assert winograd.pays(weight, padded) is expected
+
+
 @pytest.mark.parametrize("size", [(64, 96), (60, 90)])
-def test_wide_layers_in_bfloat16_end_at_the_loss_of_float32(size: tuple[int, int]) -> None:
+def test_wide_layers_in_bfloat16_end_at_the_loss_of_float32(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(winograd, "_LEAST_PRODUCTS", 0)
     content, style = pictures(1, *size, seed=1), pictures(1, 64, 64, seed=2)
     steady = {"learning_rate": 0.02, "adam_betas": [0.9, 0.999]}
     ends = [
