@@ -15,7 +15,7 @@ from nst_core.flatness import LossCurve
 from nst_core.objective import Objective
 from nst_core.pairs import StopReason, Style
 from nst_core.resize import resize
-from nst_core.targets import targets_of
+from nst_core.targets import Targets, targets_of
 
 # Losses stay on a GPU for so many iterations: to read them is to wait for it. A CPU never waits.
 _HEARD_EVERY = {"cpu": 1, "cuda": 10}
@@ -247,13 +247,18 @@ def _entrants(objective: Objective, pairs: Sequence[Underway], scale: SizedScale
     content = torch.cat([resize(one.content, *size) for one in pairs])
     masks = [resize(one.mask, *size).clamp(0, 1) for one in pairs if one.mask is not None]
     mask = torch.cat(masks) if masks else None
-    targets = targets_of(
-        objective.sight,
-        objective.style_grams,
-        content,
-        [one.styles for one in pairs],
-        [one.strength for one in pairs],
-        mask,
+    targets = Targets.joined(
+        [
+            targets_of(
+                objective.sight,
+                objective.style_grams,
+                content[part],
+                [one.styles for one in pairs[part]],
+                [one.strength for one in pairs[part]],
+                None if mask is None else mask[part],
+            )
+            for part in objective.sight.together(len(pairs))
+        ]
     )
     if scale.is_last:
         initials = torch.cat([one.initial for one in pairs])

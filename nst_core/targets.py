@@ -78,52 +78,18 @@ def targets_of(
     strength: Sequence[float],
     mask: Tensor | None,
 ) -> Targets:
-    """Targets of B pairs at one size.
+    """Targets of B pairs at one size, all seen at once.
 
     Args:
         content: B x 3 x H x W.
         styles, strength: of each; the style target is (1 - s) Gram(content) + s Gram(style).
         mask: B x 1 x H x W in 0..1, where style goes; None: everywhere.
     """
-    with computing_in(sight.precision, sight.device):
-        return Targets.joined(
-            [
-                _targets_seen_together(
-                    sight,
-                    style_grams,
-                    content[part],
-                    styles[part],
-                    strength[part],
-                    None if mask is None else mask[part],
-                )
-                for part in sight.together(len(content))
-            ]
-        )
-
-
-def style_size(
-    preset: Preset, min_side_px: int, own: tuple[int, int], content: tuple[int, int]
-) -> tuple[int, int]:
-    """The size at which a style image is seen beside content; all sizes are (height, width)."""
-    if preset.style_shape == "content":
-        return content
-    # Larger than the content where its short side would be less than the encoder can take.
-    long_side_px = max(*content, math.ceil(min_side_px * max(own) / min(own)))
-    return fit_long_side(*own, long_side_px)
-
-
-def _targets_seen_together(
-    sight: Sight,
-    style_grams: StyleGrams,
-    content: Tensor,
-    styles: Sequence[Sequence[Style]],
-    strength: Sequence[float],
-    mask: Tensor | None,
-) -> Targets:
     height, width = content.shape[2:]
     guides = {} if mask is None else _guides(mask, sight.preset.style_layers)
-    features, own = sight.features_and_grams(content, guides)
-    asked = [_mixed_grams(sight, style_grams, of_pair, (height, width)) for of_pair in styles]
+    with computing_in(sight.precision, sight.device):
+        features, own = sight.features_and_grams(content, guides)
+        asked = [_mixed_grams(sight, style_grams, of_pair, (height, width)) for of_pair in styles]
     share = torch.tensor(strength, dtype=content.dtype, device=sight.device).view(-1, 1, 1)
     return Targets(
         content=features,
@@ -136,6 +102,17 @@ def _targets_seen_together(
         },
         guides=guides,
     )
+
+
+def style_size(
+    preset: Preset, min_side_px: int, own: tuple[int, int], content: tuple[int, int]
+) -> tuple[int, int]:
+    """The size at which a style image is seen beside content; all sizes are (height, width)."""
+    if preset.style_shape == "content":
+        return content
+    # Larger than the content where its short side would be less than the encoder can take.
+    long_side_px = max(*content, math.ceil(min_side_px * max(own) / min(own)))
+    return fit_long_side(*own, long_side_px)
 
 
 def _mixed_grams(

@@ -1,13 +1,13 @@
 """The plain published loop that the engine is measured against.
 
-One pair, float32, contiguous, full size from start to end, torch's own optimiser: as in the PyTorch
+One pair, float32, contiguous, full size from start to end, torch's own Adam: as in the PyTorch
 tutorial and the course notebooks after Gatys, Ecker & Bethge 2016. Written for the benchmark; it
 shares no code with `nst_core`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -77,33 +77,12 @@ def normalised(images: Tensor) -> Tensor:
     return (images - _MEAN.to(images)) / _STD.to(images)
 
 
-def stylize(
-    loss: Loss,
-    content: Tensor,
-    iterations: int,
-    optimiser: str = "adam",
-    on_iteration: Callable[[Tensor], None] = lambda pixels: None,
-) -> Tensor:
-    """The result, 1 x 3 x H x W in 0..1.
-
-    Args:
-        optimiser: "adam" or "lbfgs".
-        on_iteration: hears the normalised pixels after each iteration.
-    """
+def stylize(loss: Loss, content: Tensor, iterations: int) -> Tensor:
+    """The result, 1 x 3 x H x W in 0..1."""
     pixels = normalised(content).clone().requires_grad_()
-    chosen: torch.optim.Optimizer
-    if optimiser == "adam":
-        chosen = torch.optim.Adam([pixels], lr=LEARNING_RATE)
-    else:
-        chosen = torch.optim.LBFGS([pixels], lr=1, max_iter=1)
-
-    def closure() -> Tensor:
-        chosen.zero_grad()
-        value = loss(pixels)
-        value.backward()
-        return value
-
+    adam = torch.optim.Adam([pixels], lr=LEARNING_RATE)
     for _ in range(iterations):
-        chosen.step(closure)  # type: ignore[arg-type]
-        on_iteration(pixels.detach())
+        adam.zero_grad()
+        loss(pixels).backward()
+        adam.step()
     return (pixels.detach() * _STD.to(pixels) + _MEAN.to(pixels)).clamp(0, 1)

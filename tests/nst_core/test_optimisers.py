@@ -39,14 +39,14 @@ def torchs(make: Callable[[Tensor], torch.optim.Optimizer], steps: int) -> Tenso
 
         def closure(
             leaf: Tensor = leaf, stretch: Tensor = stretch, of: torch.optim.Optimizer = optimiser
-        ) -> Tensor:
+        ) -> float:
             of.zero_grad()
             loss = valley(leaf, stretch[None]).sum()
             loss.backward()
-            return loss
+            return loss.item()
 
         for _ in range(steps):
-            optimiser.step(closure)  # type: ignore[arg-type]
+            optimiser.step(closure)
         ends.append(leaf.detach())
     return torch.cat(ends)
 

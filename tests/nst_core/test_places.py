@@ -149,7 +149,9 @@ def test_out_of_memory_halves_the_batch_loses_no_pair_and_is_remembered(encoder:
 
 @pytest.mark.usefixtures("seen_at_once")
 @pytest.mark.parametrize("when", range(14, 32))
-def test_memory_that_runs_out_at_any_moment_loses_nothing(encoder: Encoder, when: int) -> None:
+def test_memory_that_runs_out_at_any_moment_loses_nothing(
+    encoder: Encoder, when: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     crowded = small(encoder, room=4)
     looks = 0
     plain = crowded.forward
@@ -161,7 +163,7 @@ def test_memory_that_runs_out_at_any_moment_loses_nothing(encoder: Encoder, when
             crowded.room = 1
         return plain(images, *arguments)
 
-    crowded.forward = shrinking  # type: ignore[method-assign]
+    monkeypatch.setattr(crowded, "forward", shrinking)
     pairs = pairs_of(7)
     ours = dict(Stylizer(crowded, preset(12)).each(pairs, batch=4))
     assert sorted(ours) == list(range(7))
