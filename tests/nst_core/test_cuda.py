@@ -67,6 +67,14 @@ def test_refilled_places_of_a_graph_are_as_good_as_new_ones(encoder: Encoder) ->
         torch.testing.assert_close(ours.image, theirs.image, rtol=0, atol=1e-3)
 
 
+def test_a_pair_does_not_notice_its_batch(encoder: Encoder) -> None:
+    chosen = preset(50, precision="fp32", **STEADY)
+    pairs = pairs_of(4)
+    for pair, ours in zip(pairs, results(encoder, chosen, pairs, batch=4)):
+        (alone,) = results(encoder, chosen, [pair])
+        torch.testing.assert_close(ours.image, alone.image, rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("optimiser", ["adam", "lbfgs"])
 def test_the_device_ends_at_the_loss_of_the_cpu(optimiser: str, encoder: Encoder) -> None:
     rate = 1.0 if optimiser == "lbfgs" else 0.01
