@@ -2,18 +2,103 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+Box = tuple[float, float, float, float]
+Polygon = tuple[float, ...]
+Keypoint = tuple[float, float, int]
+
+NOT_LABELLED, OCCLUDED, VISIBLE = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """A class of objects.
+
+    Attributes:
+        keypoints: names of an object's keypoints, in their order; empty where it has none.
+        skeleton: pairs of places in `keypoints`, from 0, that a drawing joins by a line.
+        flip_idx: for each keypoint, the place of the one that it becomes in a mirror.
+        coco_id: the id that it has in the COCO file it comes from.
+    """
+
+    name: str
+    supercategory: str = ""
+    keypoints: tuple[str, ...] = ()
+    skeleton: tuple[tuple[int, int], ...] = ()
+    flip_idx: tuple[int, ...] = ()
+    coco_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rle:
+    """A binary mask in COCO's compressed run lengths (pycocotools), column by column.
+
+    Attributes:
+        height, width: in pixels.
+    """
+
+    height: int
+    width: int
+    counts: str
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """One labelled object. Coordinates are those of the Labels that hold it.
+
+    Attributes:
+        category: name.
+        box: x1, y1, x2, y2; continuous, the first pixel spans 0..1.
+        polygons: each x1, y1, x2, y2, …; together they are the object's area.
+        rle: its area as a mask; where there is one it counts, and polygons are its outline.
+        keypoints: (x, y, visibility) with COCO's visibilities 0, 1, 2.
+        crowd: COCO's iscrowd, VOC's and others' "many in one".
+        extras: what its file says besides, as a JSON object; passed through untouched.
+    """
+
+    category: str
+    box: Box
+    polygons: tuple[Polygon, ...] = ()
+    rle: Rle | None = None
+    keypoints: tuple[Keypoint, ...] = ()
+    crowd: bool = False
+    extras: str = "{}"
 
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Labels of one image; boxes, masks and keypoints will stand here beside the class.
+    """Labels of one image.
 
     Attributes:
-        class_name: one plain folder name, or None where the image has no class.
+        class_name: of the image as a whole: one plain folder name, or None.
+        objects: in the order of their file.
+        semantic_mask: file with a class index a pixel (PNG), empty where there is none. Its
+            pixels go beside the image's.
+        width, height: size of the image that the coordinates are in; 1 x 1 where they are shares
+            of it, 0 where the file does not say and they are pixels of the image.
     """
 
     class_name: str | None = None
+    objects: tuple[Object, ...] = ()
+    semantic_mask: str = ""
+    width: float = 0
+    height: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """An object that a variant has no more.
+
+    Attributes:
+        index: its place among the objects of the image that it was dropped from.
+    """
+
+    index: int
+    category: str
+    reason: str
 
 
 def check_class_name(name: str) -> str:
@@ -29,3 +114,67 @@ def check_class_name(name: str) -> str:
             f"leading '.', got {name!r}"
         )
     return name
+
+
+def check_box(box: Sequence[float]) -> Box:
+    """x1, y1, x2, y2 as a Box.
+
+    Raises:
+        ValueError: for other than four finite numbers.
+    """
+    numbers = all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in box)
+    if len(box) != 4 or not numbers or not all(map(math.isfinite, box)):
+        raise ValueError(f"expected a box of 4 finite numbers, got {list(box)!r}")
+    x1, y1, x2, y2 = map(float, box)
+    return x1, y1, x2, y2
+
+
+def mirrored_by_name(keypoints: Sequence[str]) -> tuple[int, ...]:
+    """flip_idx of keypoints whose names say left and right; each its own where none do."""
+    place = {name: index for index, name in enumerate(keypoints)}
+    return tuple(place.get(_other_side(name), index) for index, name in enumerate(keypoints))
+
+
+def _other_side(name: str) -> str:
+    if "left" in name:
+        return name.replace("left", "right")
+    return name.replace("right", "left")
+
+
+def within_image(labels: Labels) -> tuple[Labels, int, list[Dropped]]:
+    """Boxes clipped to the image; objects whose box then has no area are dropped.
+
+    Polygons, masks and keypoints stay: what of them is outside is cut by whoever draws them.
+
+    Args:
+        labels: with the size of their image.
+
+    Returns:
+        (labels, boxes that were clipped, objects that were dropped).
+    """
+    kept: list[Object] = []
+    dropped: list[Dropped] = []
+    clipped = 0
+    for index, one in enumerate(labels.objects):
+        box = clip_box(one.box, labels.width, labels.height)
+        if box[2] <= box[0] or box[3] <= box[1]:
+            dropped.append(Dropped(index, one.category, "its box has no area in the image"))
+        elif box == one.box:
+            kept.append(one)
+        else:
+            clipped += 1
+            kept.append(replace(one, box=box))
+    if not clipped and not dropped:
+        return labels, 0, []
+    return replace(labels, objects=tuple(kept)), clipped, dropped
+
+
+def clip_box(box: Box, width: float, height: float) -> Box:
+    """The part of a box that is inside 0..width, 0..height."""
+    x1, y1, x2, y2 = box
+    return (
+        min(max(x1, 0.0), width),
+        min(max(y1, 0.0), height),
+        min(max(x2, 0.0), width),
+        min(max(y2, 0.0), height),
+    )

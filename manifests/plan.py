@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import re
+import sys
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Literal
 
 from manifests.errors import ManifestError
@@ -21,6 +23,7 @@ from manifests.identity import (
     variant_id,
 )
 from manifests.images import fit_within
+from manifests.labels import Object
 from manifests.pairing import RandomStyles
 from manifests.reading import ReadManifest
 from manifests.sources import ContentImage, StyleImage, list_content, list_styles, listed_pairs
@@ -66,6 +69,7 @@ class Base:
         style: None for a content image without style.
         strength: of the style, in 0..1; 0 without style.
         width, height: at the output size; 0 where the content's header is unusable.
+        mask_sha256: of the semantic mask, empty where there is none.
     """
 
     id: str
@@ -77,6 +81,7 @@ class Base:
     width: int
     height: int
     variants: tuple[Variant, ...]
+    mask_sha256: bytes = b""
 
     @property
     def source_id(self) -> str:
@@ -108,10 +113,14 @@ class Plan:
         self.read = read
         self.manifest = read.manifest
         self.engine = engine
-        self.content = list_content(read)
+        listed = list_content(read)
+        self.content = listed.images
+        self.categories = listed.categories
         self.styles = list_styles(read)
         self._content_facts = list(facts.of_files((c.file for c in self.content), on_file))
         self._style_facts = list(facts.of_files((s.file for s in self.styles), on_file))
+        self._mask_sha256 = _mask_sha256(self.content, facts, on_file)
+        self._labels_ids = [_labels_id(c, self._mask_sha256.get(c.file)) for c in self.content]
         self._styles_of = self._pairing()
         self.size = "original" if self.manifest.stylize.size == "original" else engine.size
         self._parameters = dict(engine.parameters) | {
@@ -129,7 +138,7 @@ class Plan:
             if facts.width:
                 width, height = fit_within(facts.width, facts.height, self.engine.size)
             for base_id, style, strength in self._bases_of(index, content, facts):
-                variants = self._variants(base_id, content, styled=style is not None)
+                variants = self._variants(base_id, index, styled=style is not None)
                 while part := tuple(islice(variants, MAX_VARIANTS_PER_BASE)):
                     yield Base(
                         id=base_id,
@@ -141,6 +150,7 @@ class Plan:
                         width=width,
                         height=height,
                         variants=part,
+                        mask_sha256=self._mask_sha256.get(content.file, b""),
                     )
 
     def parameters(self, base: Base) -> dict[str, Any]:
@@ -176,10 +186,14 @@ class Plan:
         seed = seed_of(self.manifest.seed, "strength", content_sha256.hex(), style_sha256.hex())
         return round(random.Random(seed).uniform(low, high), 3)
 
-    def _variants(self, base_id: str, content: ContentImage, styled: bool) -> Iterator[Variant]:
+    def _variants(self, base_id: str, index: int, styled: bool) -> Iterator[Variant]:
+        content = self.content[index]
         augment, image = self.manifest.augment, self.manifest.output.image
         where = [content.split, content.labels.class_name, content.inside]
-        output = [image.type, image.quality, *where]
+        output: list[Any] = [image.type, image.quality, *where]
+        labels_id = self._labels_ids[index]
+        if labels_id or content.group:
+            output += [labels_id, content.group]
         if styled or augment.include_original or not self._augmented(content):
             plain = variant_id(base_id, None, 0, None, output)
             yield self._variant(plain, None, 0, content, "stylized" if styled else "original")
@@ -187,10 +201,12 @@ class Plan:
             return
         count = augment.variants.stylized if styled else augment.variants.original
         kind: Kind = "stylized_augmented" if styled else "augmented"
+        if labels_id:
+            output = [*output, augment.min_visibility, augment.min_area]
         for name, steps in augment.recipes.items():
-            for index in range(count):
-                varied = variant_id(base_id, [name, steps], index, self.manifest.seed, output)
-                yield self._variant(varied, name, index, content, kind)
+            for number in range(count):
+                varied = variant_id(base_id, [name, steps], number, self.manifest.seed, output)
+                yield self._variant(varied, name, number, content, kind)
 
     def _variant(
         self, id_: str, recipe: str | None, index: int, content: ContentImage, kind: Kind
@@ -247,6 +263,35 @@ class Plan:
         if problems:
             raise ManifestError(problems)
         return lambda content: styles_of.get(content, ())
+
+
+def _mask_sha256(
+    content: Sequence[ContentImage], facts: FactsCache, on_file: Callable[[], None]
+) -> dict[str, bytes]:
+    """Content file -> hash of its semantic mask, of those that have one."""
+    masked = [one for one in content if one.labels.semantic_mask]
+    of_masks = facts.of_files((one.labels.semantic_mask for one in masked), on_file)
+    return {one.file: mask.sha256 for one, mask in zip(masked, of_masks)}
+
+
+def _labels_id(content: ContentImage, mask_sha256: bytes | None) -> str:
+    """Id of the objects and the semantic mask; empty where there are none."""
+    labels = content.labels
+    if not labels.objects and mask_sha256 is None:
+        return ""
+    mask = None if mask_sha256 is None else mask_sha256.hex()
+    size = [labels.width, labels.height]
+    return digest("labels", size, [_plain(one) for one in labels.objects], mask)
+
+
+def _plain(one: Object) -> list[Any]:
+    """An object as plain values; numbers as their bytes, which is quick for many polygons."""
+    numbers = array("d", chain(one.box, *one.polygons, *one.keypoints))
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    lengths = [len(polygon) for polygon in one.polygons]
+    rle = None if one.rle is None else [one.rle.height, one.rle.width, one.rle.counts]
+    return [one.category, numbers.tobytes().hex(), lengths, rle, one.crowd, one.extras]
 
 
 def _stem(file: str) -> str:

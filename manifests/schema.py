@@ -51,11 +51,44 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def check_pattern(pattern: object) -> object:
+    """A regular expression."""
+    if isinstance(pattern, str):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"expected a regular expression, got {pattern!r}: {error}") from None
+    return pattern
+
+
+def check_one_or_several(value: object) -> object:
+    """One name, or a list of them."""
+    return (value,) if isinstance(value, str) else value
+
+
+ContentFormat = Literal["folder", "list", "coco", "yolo", "voc", "imagefolder", "webdataset"]
+OutputFormat = Literal["imagefolder", "coco", "yolo", "voc", "webdataset"]
+
+
 class Content(_Model):
-    """Content images: a folder (its class folders become labels), a glob, a .csv or .jsonl."""
+    """Content images with their labels.
+
+    Attributes:
+        path: a folder, glob, image, list, data.yaml of YOLO, or tar shards.
+        format: found by looking, where it is not given.
+        annotations: file or folder of the labels, for formats that have them apart.
+        masks: folder of semantic masks, PNG files named as the images.
+        split: of images of which the dataset itself does not say it; else which of its splits.
+        group: regular expression, searched in an image's path below `path`; images for which it
+            finds the same (its first group, or the whole) belong together and into one split.
+    """
 
     path: PathText
-    split: PlainName = "train"
+    format: ContentFormat | None = None
+    annotations: PathText | None = None
+    masks: PathText | None = None
+    split: PlainName = ""
+    group: Annotated[PathText | None, BeforeValidator(check_pattern)] = None
 
 
 class Style(_Model):
@@ -116,6 +149,19 @@ class Stylize(_Model):
         return tuple(float(bound) for bound in bounds)
 
 
+class Fidelity(_Model):
+    """What becomes of stylized images that keep too little of their content's structure.
+
+    Attributes:
+        min: smallest score, 0..1, of the image and of each of its objects.
+        action: `flag` says so in the metadata; `drop` leaves the pair out; `retry` stylizes again
+            with less strength, at most three times, then drops.
+    """
+
+    min: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.0
+    action: Literal["flag", "drop", "retry"] = "flag"
+
+
 class Variants(_Model):
     """How many variants of each recipe an image gets, by what it descends from."""
 
@@ -124,9 +170,16 @@ class Variants(_Model):
 
 
 class Augment(_Model):
-    """Recipes: name -> list of {albumentations transform: its arguments}."""
+    """Recipes: name -> list of {albumentations transform: its arguments}.
+
+    Attributes:
+        min_visibility: an object is dropped where less than this share of its area is left.
+        min_area: and where less than so many square pixels are.
+    """
 
     include_original: Annotated[bool, Field(strict=True)] = True
+    min_visibility: Annotated[float, Field(strict=True, ge=0, le=1)] = 0.0
+    min_area: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = 0.0
     recipes: dict[PlainName, tuple[dict[str, dict[str, Any]], ...]] = {}
     variants: Variants = Variants()
 
@@ -153,7 +206,9 @@ class Output(_Model):
     """Where the dataset goes; splits that are not listed are copied without variants."""
 
     path: PathText
-    format: Literal["imagefolder"] = "imagefolder"
+    format: Annotated[
+        tuple[OutputFormat, ...], Field(min_length=1), BeforeValidator(check_one_or_several)
+    ] = ("imagefolder",)
     image: ImageFormat = ImageFormat()
     splits: Annotated[tuple[PlainName, ...], Field(min_length=1)] = ("train",)
 
@@ -168,5 +223,6 @@ class Manifest(_Model):
     styles: tuple[Style, ...] = ()
     pairing: Pairing = Pairing()
     stylize: Stylize = Stylize()
+    fidelity: Fidelity = Fidelity()
     augment: Augment = Augment()
     output: Output

@@ -1,20 +1,24 @@
-"""The images a manifest names: folders, globs and lists turned into sorted image files."""
+"""The images a manifest names, with their labels: entries of `content` and `styles` looked up."""
 
 from __future__ import annotations
 
-import glob
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
-from manifests import images, tables
+from manifests import tables
 from manifests.errors import ManifestError, Problem
-from manifests.labels import Labels, check_class_name
+from manifests.labels import Category, Labels
+from manifests.readers.findings import Findings, Source, normal
+from manifests.readers.folders import is_glob, read_file, read_folder, read_glob
+from manifests.readers.lists import read_list
 from manifests.reading import Field, ReadManifest
-from manifests.schema import check_plain_name
+from manifests.schema import Content, Style
 
-_MAGIC = "*?["
+Reader = Callable[[Source, Findings], None]
+
+_READERS: dict[str, Reader] = {"folder": read_folder, "list": read_list}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class ContentImage:
         name: its path as the manifest writes it; for metadata.
         inside: its path below the folder, glob or list that names it; part of its variants' ids,
             so that moving the whole folder makes nothing stale.
+        group: images of one group belong into one split; empty for none.
     """
 
     file: str
@@ -32,6 +37,18 @@ class ContentImage:
     inside: str
     split: str
     labels: Labels
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class ListedContent:
+    """Attributes:
+    images: in the manifest's order and by name within an entry, each once.
+    categories: of their objects, each name once.
+    """
+
+    images: list[ContentImage]
+    categories: tuple[Category, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,38 +60,55 @@ class StyleImage:
     weight: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    file: str
-    name: str
-    inside: str
-    class_name: str | None = None
-    split: str | None = None
-
-
-def list_content(read: ReadManifest) -> list[ContentImage]:
-    """All content images, in the manifest's order and by name within an entry, each once.
+def list_content(read: ReadManifest) -> ListedContent:
+    """All content images with their labels.
 
     Raises:
-        ManifestError: with every problem: entries without images, unusable rows of lists, files
-            that are in two splits or two classes.
+        ManifestError: with every problem: entries without images, unusable labels, unusable rows
+            of lists, files that are in two splits or have two labels.
     """
     problems: list[Problem] = []
-    found: dict[str, ContentImage] = {}
+    images: dict[str, ContentImage] = {}
+    categories: dict[str, Category] = {}
     for index, entry in enumerate(read.manifest.content):
-        for one in _find(read, ("content", index, "path"), entry.path, problems):
-            split = one.split or entry.split
-            image = ContentImage(one.file, one.name, one.inside, split, Labels(one.class_name))
-            first = found.setdefault(one.file, image)
-            if (first.split, first.labels) != (image.split, image.labels):
-                message = (
-                    f"{one.name} is in split {image.split}, class {one.class_name}, and also in "
-                    f"split {first.split}, class {first.labels.class_name}"
-                )
+        findings = _find(read, ("content", index), entry)
+        problems += findings.problems
+        for category in findings.categories:
+            categories.setdefault(category.name, category)
+        for one in findings.images:
+            image = ContentImage(
+                one.file,
+                one.name,
+                one.inside,
+                one.split or entry.split or "train",
+                one.labels,
+                one.group or _group(entry.group, one.inside),
+            )
+            first = images.setdefault(one.file, image)
+            if message := _disagreement(image, first):
                 problems.append(read.problem(("content", index, "path"), message))
     if problems:
         raise ManifestError(problems)
-    return list(found.values())
+    return ListedContent(list(images.values()), tuple(categories.values()))
+
+
+def _disagreement(image: ContentImage, first: ContentImage) -> str | None:
+    """What two entries say differently of one file."""
+    if (first.split, first.labels) == (image.split, image.labels):
+        return None
+    if (first.split, first.labels.class_name) == (image.split, image.labels.class_name):
+        return f"{image.name} has other labels here than where it is named first"
+    return (
+        f"{image.name} is in split {image.split}, class {image.labels.class_name}, and also in "
+        f"split {first.split}, class {first.labels.class_name}"
+    )
+
+
+def _group(pattern: str | None, inside: str) -> str:
+    found = re.search(pattern, inside) if pattern else None
+    if found is None:
+        return ""
+    return found.group(1 if found.re.groups else 0) or ""
 
 
 def list_styles(read: ReadManifest) -> list[StyleImage]:
@@ -86,7 +120,9 @@ def list_styles(read: ReadManifest) -> list[StyleImage]:
     problems: list[Problem] = []
     found: dict[str, StyleImage] = {}
     for index, entry in enumerate(read.manifest.styles):
-        for one in _find(read, ("styles", index, "path"), entry.path, problems):
+        findings = _find(read, ("styles", index), entry)
+        problems += findings.problems
+        for one in findings.images:
             found.setdefault(one.file, StyleImage(one.file, one.name, entry.weight))
     if problems:
         raise ManifestError(problems)
@@ -101,11 +137,11 @@ def listed_pairs(read: ReadManifest) -> list[tuple[str, str]]:
     """
     pairs = read.manifest.pairing.pairs or ()
     if not isinstance(pairs, str):
-        return [(_file(read.resolve(p.content)), _file(read.resolve(p.style))) for p in pairs]
+        return [(normal(read.resolve(p.content)), normal(read.resolve(p.style))) for p in pairs]
     table, listed, problems = read.resolve(pairs), [], []
     for line, row in tables.read_table(table):
         if "content" in row and "style" in row:
-            files = (_file(table.parent / str(row[key])) for key in ("content", "style"))
+            files = (normal(table.parent / str(row[key])) for key in ("content", "style"))
             listed.append((next(files), next(files)))
         else:
             problems.append(Problem(str(table), line, "", "expected columns content and style"))
@@ -114,97 +150,36 @@ def listed_pairs(read: ReadManifest) -> list[tuple[str, str]]:
     return listed
 
 
-def _find(
-    read: ReadManifest, field: Field, written: str, problems: list[Problem]
-) -> Iterator[_Found]:
-    path = read.resolve(written)
-    before = len(problems)
-    nothing = True
+def _find(read: ReadManifest, field: Field, entry: Content | Style) -> Findings:
+    source = Source(
+        path=read.resolve(entry.path),
+        written=entry.path,
+        problem=partial(read.problem, (*field, "path")),
+    )
+    findings = Findings()
+    if isinstance(entry, Content):
+        annotations = None if entry.annotations is None else read.resolve(entry.annotations)
+        source = replace(source, annotations=annotations, split=entry.split)
+    reader = _reader(source, entry.format if isinstance(entry, Content) else None)
     try:
-        for one in _look(path, written, problems):
-            nothing = False
-            yield one
+        if reader is not None:
+            reader(source, findings)
     except ManifestError as error:  # of a list that cannot be read
-        problems += error.problems
-    if nothing and len(problems) == before:
+        findings.problems += error.problems
+    if not findings.images and not findings.problems:
         expected = "a folder, glob, image, .csv or .jsonl"
+        path = source.path
         there = f"no image in {path}" if path.is_dir() else f"nothing at {path}"
-        problems.append(read.problem(field, f"{there}; expected {expected}"))
+        findings.problems.append(source.problem(f"{there}; expected {expected}"))
+    return findings
 
 
-def _look(path: Path, written: str, problems: list[Problem]) -> Iterator[_Found]:
-    if path.is_dir():
-        yield from _look_in_folder(path, written)
-    elif path.is_file() and path.suffix.lower() in tables.SUFFIXES:
-        yield from _look_in_table(path, written, problems)
-    elif path.is_file():
-        yield _Found(_file(path), _join("", written), path.name)
-    elif any(character in written for character in _MAGIC):
-        yield from _look_by_glob(path, written)
-
-
-def _look_in_folder(folder: Path, written: str) -> Iterator[_Found]:
-    for file in sorted(_image_files(folder)):
-        inside = os.path.relpath(file, folder)
-        yield _found_inside(file, written, inside)
-
-
-def _look_by_glob(pattern: Path, written: str) -> Iterator[_Found]:
-    """The part before the first wildcard is the folder whose class folders become labels."""
-    fixed = str(pattern)[: min(i for i, c in enumerate(str(pattern)) if c in _MAGIC)]
-    root = os.path.dirname(fixed)
-    root_written = os.path.dirname(written[: min(i for i, c in enumerate(written) if c in _MAGIC)])
-    for file in sorted(glob.glob(str(pattern), recursive=True)):
-        if os.path.isfile(file) and Path(file).suffix.lower() in images.SUFFIXES:
-            inside = os.path.relpath(file, root)
-            yield _found_inside(file, root_written, inside)
-
-
-def _look_in_table(table: Path, written: str, problems: list[Problem]) -> Iterator[_Found]:
-    for line, row in tables.read_table(table):
-        path = row.get("path", row.get("file_name"))
-        if path is None:
-            problems.append(Problem(str(table), line, "path", "is required (or file_name)"))
-            continue
-        try:
-            label = row.get("label")
-            class_name = None if label is None else check_class_name(str(label))
-            split = check_plain_name(str(row["split"])) if "split" in row else None
-        except ValueError as error:
-            problems.append(Problem(str(table), line, "label or split", str(error)))
-            continue
-        name = _join(os.path.dirname(written), str(path))
-        yield _Found(_file(table.parent / str(path)), name, _join("", str(path)), class_name, split)
-
-
-def _image_files(folder: Path) -> Iterator[str]:
-    """Image files below a folder, hidden ones left out; a ring of links is walked once."""
-    walked: set[str] = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in walked:
-            folders.clear()
-            continue
-        walked.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in images.SUFFIXES:
-                yield os.path.join(parent, name)
-
-
-def _found_inside(file: str, root_written: str, inside: str) -> _Found:
-    """The first folder below the root is the class, as in torchvision's ImageFolder."""
-    inside = _join("", inside)
-    first, separator, _ = inside.partition("/")
-    class_name = first if separator else None
-    return _Found(_file(Path(file)), _join(root_written, inside), inside, class_name)
-
-
-def _join(folder: str, inside: str) -> str:
-    """A path as metadata has it: with '/', and as UTF-8, which file names need not be."""
-    path = os.path.normpath(os.path.join(folder, inside)).replace(os.sep, "/")
-    return os.fsencode(path).decode(errors="backslashreplace")
-
-
-def _file(path: Path) -> str:
-    return os.path.normpath(path)
+def _reader(source: Source, format: str | None) -> Reader | None:
+    """The reader that the manifest names, or that fits what is there."""
+    if format is not None:
+        return _READERS[format]
+    if source.path.is_dir():
+        return read_folder
+    if source.path.is_file():
+        return read_list if source.path.suffix.lower() in tables.SUFFIXES else read_file
+    return read_glob if is_glob(source.written) else None

@@ -70,7 +70,7 @@ def test_the_manifest_of_the_readme_reads(tmp_path: Path) -> None:
         "light": ({"RandomBrightnessContrast": {"p": 1.0}},),
     }
     assert (manifest.augment.variants.original, manifest.augment.variants.stylized) == (1, 2)
-    assert (manifest.output.path, manifest.output.format) == ("out/street", "imagefolder")
+    assert (manifest.output.path, manifest.output.format) == ("out/street", ("imagefolder",))
     assert (manifest.output.image.type, manifest.output.image.quality) == ("jpeg", 95)
     assert manifest.output.splits == ("train",)
 
@@ -78,7 +78,7 @@ def test_the_manifest_of_the_readme_reads(tmp_path: Path) -> None:
 def test_what_a_manifest_leaves_out_has_defaults(tmp_path: Path) -> None:
     manifest = read(tmp_path, SMALLEST).manifest
     assert (manifest.seed, manifest.styles, manifest.augment.recipes) == (0, (), {})
-    assert (manifest.content[0].split, manifest.stylize.strength) == ("train", (1.0, 1.0))
+    assert (manifest.content[0].split, manifest.stylize.strength) == ("", (1.0, 1.0))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_pairs_may_be_a_list_or_a_path(tmp_path: Path) -> None:
 # What is added as line 5 -> the field at fault, and what its message says.
 WRONG_LINE_5 = [
     ("sed: 4", "sed", "unknown field, did you mean seed?"),
-    ("colour: red", "colour", "expected one of augment, content, name"),
+    ("colour: red", "colour", "expected one of augment, content, fidelity, name"),
     ("styles: [{pth: a, path: a}]", "styles[0].pth", "did you mean path? Expected one of path, we"),
     ("output: {path: a}", "output", "given twice"),
     ("seed: seven", "seed", "expected a valid integer, got 'seven'"),
@@ -208,7 +208,7 @@ WRONG_ELSEWHERE = [
     ("photos}", "photos, split: 'a b'}", 3, "content[0].split", "got 'a b'"),
     ("{path: out}", "out", 4, "output", "expected a valid dictionary"),
     ("{path: out}", "{}", 4, "output.path", "is required"),
-    ("out}", "out, format: coco}", 4, "output.format", "expected 'imagefolder', got 'coco'"),
+    ("out}", "out, format: coko}", 4, "output.format[0]", "expected 'imagefolder', 'coco'"),
     ("out}", "out, image: {type: gif}}", 4, "output.image.type", "'jpeg', 'png' or 'webp'"),
     ("out}", "out, image: {quality: 101}}", 4, "output.image.quality", "equal to 100, got 101"),
     ("out}", "out, splits: []}", 4, "output.splits", "at least 1 item"),

@@ -18,7 +18,7 @@ from tests.flows.pictures import photo
 def content(folder: Path, *entries: dict[str, str]) -> list[ContentImage]:
     described = {"version": 1, "name": "x", "content": list(entries), "output": {"path": "o"}}
     (folder / "job.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
-    return list_content(read_manifest(folder / "job.yaml"))
+    return list_content(read_manifest(folder / "job.yaml")).images
 
 
 def named(images: list[ContentImage]) -> list[tuple[str, str | None]]:
