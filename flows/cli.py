@@ -102,6 +102,7 @@ def plan(
             ("new", counts.new, "to be made by the next run"),
             ("done", counts.done, "on record"),
             ("failed", counts.failed, "tried again only with --retry-failed"),
+            ("left out", counts.left_out, "kept too little of their content's structure"),
             ("stale", counts.stale, "their content, style or parameters changed; set aside"),
             ("orphan", counts.orphan, "their content image is no longer named; set aside"),
         ):

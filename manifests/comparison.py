@@ -53,6 +53,7 @@ class Counts:
     new: int = 0
     done: int = 0
     failed: int = 0
+    left_out: int = 0
     stale: int = 0
     orphan: int = 0
 
@@ -72,21 +73,27 @@ class Todo:
     def is_failed(self, variant: Variant) -> bool:
         return variant.id in self._ids.failed and not self._retry_failed
 
+    def is_left_out(self, variant: Variant) -> bool:
+        return variant.id in self._ids.left_out
+
     def of_chunk(self, chunk: Chunk) -> Chunk:
         """The chunk with only what is to be done in this run; possibly without bases."""
         left = (self._of_base(base) for base in chunk.bases)
         return replace(chunk, bases=tuple(base for base in left if base.variants))
 
     def _of_base(self, base: Base) -> Base:
-        left = tuple(v for v in base.variants if not self.is_done(v) and not self.is_failed(v))
+        left = tuple(v for v in base.variants if not self._is_settled(v))
         return base if len(left) == len(base.variants) else replace(base, variants=left)
+
+    def _is_settled(self, variant: Variant) -> bool:
+        return self.is_done(variant) or self.is_failed(variant) or self.is_left_out(variant)
 
 
 def compare(plan: Plan, ledger: Ledger, out: Path) -> Counts:
     """Count the images of plan and ledger by state."""
     ids, files = ledger.ids(), FilesOnDisk(out)
     todo = Todo(ids, files)
-    new = done = failed = 0
+    new = done = failed = left_out = 0
     wanted: set[str] = set()
     for variant in chain.from_iterable(base.variants for base in plan.bases()):
         wanted.add(variant.id)
@@ -94,20 +101,23 @@ def compare(plan: Plan, ledger: Ledger, out: Path) -> Counts:
             done += 1
         elif todo.is_failed(variant):
             failed += 1
+        elif todo.is_left_out(variant):
+            left_out += 1
         else:
             new += 1
     stale = orphan = 0
     if ids.done - wanted:
         present = {content.name for content in plan.content}
         for row in ledger.rows():
-            if "error" in row or row["variant_id"] in wanted or row["file"] not in files:
+            made = "error" not in row and "left_out" not in row
+            if not made or row["variant_id"] in wanted or row["file"] not in files:
                 continue
             files.discard(row["file"])
             if row["content_path"] in present:
                 stale += 1
             else:
                 orphan += 1
-    return Counts(new, done, failed, stale, orphan)
+    return Counts(new, done, failed, left_out, stale, orphan)
 
 
 def first_images(chunk: Chunk, limit: int) -> Chunk:

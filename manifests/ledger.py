@@ -24,17 +24,23 @@ class LedgerError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """Variant ids that the ledger knows; an id is in one of the two."""
+    """Variant ids that the ledger knows; an id is in one of the three.
+
+    Attributes:
+        left_out: not made, because their pair kept too little of its content's structure.
+    """
 
     done: frozenset[str]
     failed: frozenset[str]
+    left_out: frozenset[str] = frozenset()
 
 
 class Ledger:
     """Records under OUT/.gramflow/ledger, one file a chunk.
 
     The first line of a record lists its ids, so that resuming reads one line a chunk; the others
-    are rows: the metadata of a file, or a failure (a row with `error`).
+    are rows: the metadata of a file, a failure (a row with `error`), or a variant that was left
+    out (a row with `left_out`).
     """
 
     def __init__(self, out: Path) -> None:
@@ -52,12 +58,15 @@ class Ledger:
         """All ids on record; what failed once and was done later counts as done."""
         done: set[str] = set()
         failed: set[str] = set()
+        left_out: set[str] = set()
         for file in self._records():
             with file.open("rb") as record:
                 header = _header(record.readline(), file)
             done.update(header["done"])
             failed.update(header["failed"])
-        return Ids(frozenset(done), frozenset(failed - done))
+            left_out.update(header["left_out"])
+        settled = done | left_out
+        return Ids(frozenset(done), frozenset(failed - settled), frozenset(left_out - done))
 
     def rows(self) -> Iterator[Row]:
         """All rows of all records, in the order of the plans they were made by."""
@@ -70,16 +79,23 @@ class Ledger:
                     except ValueError:
                         raise _damaged(file) from None
 
-    def record(self, chunk: Chunk, done: Sequence[Row], failed: Sequence[Row]) -> None:
-        """Put a finished chunk on record: one row a file, and one a variant that failed."""
+    def record(
+        self,
+        chunk: Chunk,
+        done: Sequence[Row],
+        failed: Sequence[Row],
+        left_out: Sequence[Row] = (),
+    ) -> None:
+        """Put a finished chunk on record: one row a variant, whatever it came to."""
         file = self.folder / f"{chunk.number:06d}-{short_id(chunk.id)}.jsonl"
         header = {
             "format": _FORMAT,
             "done": [row["variant_id"] for row in done],
             "failed": [row["variant_id"] for row in failed],
+            "left_out": [row["variant_id"] for row in left_out],
         }
         with written_whole(file, self.temporary_folder) as record:
-            for line in (header, *done, *failed):
+            for line in (header, *done, *failed, *left_out):
                 record.write(json_line(line))
 
     def _records(self) -> Iterable[Path]:
@@ -95,7 +111,9 @@ def _header(line: bytes, file: Path) -> dict[str, list[str]]:
     try:
         header: dict[str, Any] = json.loads(line)
         if header["format"] == _FORMAT:
-            return {"done": header["done"], "failed": header["failed"]}
+            # Records of versions before there was a gate have no `left_out`.
+            left_out = header.get("left_out", [])
+            return {"done": header["done"], "failed": header["failed"], "left_out": left_out}
     except (ValueError, KeyError, TypeError):
         pass
     raise _damaged(file)

@@ -24,6 +24,7 @@ from manifests.identity import (
 )
 from manifests.images import fit_within
 from manifests.labels import Object
+from manifests.lineage import Member, crossings
 from manifests.pairing import RandomStyles
 from manifests.reading import ReadManifest
 from manifests.sources import ContentImage, StyleImage, list_content, list_styles, listed_pairs
@@ -100,7 +101,8 @@ class Plan:
         on_file: called after each hashed file, for a progress display.
 
     Raises:
-        ManifestError: for entries without images, strategies that the images do not fit.
+        ManifestError: for entries without images, strategies that the images do not fit, images
+            or groups that are in more than one split.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class Plan:
         self.categories = listed.categories
         self.styles = list_styles(read)
         self._content_facts = list(facts.of_files((c.file for c in self.content), on_file))
+        self._check_lineage()
         self._style_facts = list(facts.of_files((s.file for s in self.styles), on_file))
         self._mask_sha256 = _mask_sha256(self.content, facts, on_file)
         self._labels_ids = [_labels_id(c, self._mask_sha256.get(c.file)) for c in self.content]
@@ -156,6 +159,15 @@ class Plan:
     def parameters(self, base: Base) -> dict[str, Any]:
         """All resolved stylize parameters of a pair, as in its id."""
         return self._parameters | {"strength": base.strength}
+
+    def _check_lineage(self) -> None:
+        members = (
+            Member(content.name, content.split, facts.sha256.hex(), content.group)
+            for content, facts in zip(self.content, self._content_facts)
+        )
+        found = [self.read.problem(("content",), sentence) for sentence in crossings(members)]
+        if found:
+            raise ManifestError(found)
 
     def _augmented(self, content: ContentImage) -> bool:
         return content.split in self.manifest.output.splits

@@ -82,6 +82,19 @@ def test_plan_and_ledger_are_compared(make_plan: MakePlan, out: Path, tmp_path: 
     assert compare(plan, Ledger(out), out) == Counts(new=1, done=IMAGES - 2, failed=1)
 
 
+def test_what_was_left_out_is_not_to_be_made_again(make_plan: MakePlan, out: Path) -> None:
+    plan = make_plan()
+    made = chunks_of(plan)
+    variants = [variant for base in made[0].bases for variant in base.variants]
+    rows = [{"variant_id": one.id, "left_out": "fidelity 0.2"} for one in variants]
+    Ledger(out).record(made[0], [], [], rows)
+    counts = compare(plan, Ledger(out), out)
+    assert counts == Counts(new=IMAGES - len(rows), left_out=len(rows))
+    for retry_failed in (False, True):
+        todo = Todo(Ledger(out).ids(), FilesOnDisk(out), retry_failed)
+        assert todo.of_chunk(made[0]).images == 0
+
+
 def test_changed_is_stale_and_removed_is_orphan(
     make_plan: MakePlan, out: Path, tmp_path: Path
 ) -> None:
