@@ -302,14 +302,22 @@ def _one_sentence_errors() -> Iterator[None]:
         yield
     except ManifestError as error:
         _complain(str(error), WRONG_USE)
-    except (UnusableImage, LedgerError, ServerError, ValueError, OSError) as error:
+    except (UnusableImage, LedgerError, ServerError, ValueError) as error:
         _complain(str(error), WRONG_USE)
+    except OSError as error:
+        _complain(_what_the_system_refused(error), WRONG_USE)
     except KeyboardInterrupt:
         _complain("interrupted; what is finished is kept, run again to go on", INTERRUPTED)
     except RuntimeError as error:
         if type(error).__name__ != "EncoderUnavailable":
             raise
         _complain(str(error), WRONG_USE)
+
+
+def _what_the_system_refused(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    kept = "what is finished is kept, mend this and run again to go on"
+    return f"{where}{error.strerror or error}; {kept}"
 
 
 def _say(line: str) -> None:

@@ -112,6 +112,8 @@ def manifest_preset(read: ReadManifest) -> Preset:
     """
     wanted = read.manifest.stylize
     overrides = dict(wanted.override)
+    if "size" in overrides:
+        raise ValueError("size: write stylize.size, not stylize.override.size")
     if isinstance(wanted.size, int):
         overrides["size"] = wanted.size
     return resolve_preset(wanted.preset, overrides)

@@ -98,7 +98,10 @@ def _stylized(
     for index, result in sorted(results.items()):
         image, _ = loaded[index]
         if result.stop_reason == "not_finite":
-            why = f"the loss is not finite after {result.iterations} iterations"
+            why = (
+                f"the loss is not finite after {result.iterations} iterations; try a lower "
+                "stylize.override.learning_rate"
+            )
             failed += failed_rows(image.base, image.base.content.name, why)
         else:
             pixels = as_pixels(result.image)

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +17,7 @@ from manifests.images import UnusableImage, image_size, read_file
 
 _THREADS = 4
 _BATCH = 256
+_SELECT = "select bytes, modified_ns, sha256, width, height from facts"
 # A file changed within this time after it was hashed could keep its size and time.
 _RACY_NS = 2_000_000_000
 
@@ -33,15 +35,23 @@ class Facts:
 
 
 class FactsCache:
-    """Facts kept in one SQLite file; it can be deleted at any time."""
+    """Facts kept in one SQLite file, which can be deleted at any time.
+
+    One that is damaged is begun anew; where none can be written, nothing is remembered beyond
+    this object: every file is then read each time, and the facts are the same.
+    """
 
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        self._database = sqlite3.connect(file, timeout=60)
-        self._database.execute(
-            "create table if not exists facts (file blob primary key, bytes integer,"
-            " modified_ns integer, sha256 blob, width integer, height integer) without rowid"
-        )
+        try:
+            self._database = _opened(file)
+        except sqlite3.DatabaseError:
+            with suppress(OSError):
+                file.unlink()
+            try:
+                self._database = _opened(file)
+            except sqlite3.DatabaseError:
+                self._database = _opened(":memory:")
 
     def close(self) -> None:
         self._database.close()
@@ -66,13 +76,16 @@ class FactsCache:
                         self._remember(file, facts, state)
                     yield facts
                     on_file()
-                self._database.commit()
+                with suppress(sqlite3.DatabaseError):
+                    self._database.commit()
 
     def _remembered(self, file: str) -> Facts | None:
-        row = self._database.execute(
-            "select bytes, modified_ns, sha256, width, height from facts where file = ?",
-            (os.fsencode(file),),
-        ).fetchone()
+        try:
+            row = self._database.execute(
+                _SELECT + " where file = ?", (os.fsencode(file),)
+            ).fetchone()
+        except sqlite3.DatabaseError:
+            return None
         if row is None:
             return None
         try:
@@ -86,17 +99,30 @@ class FactsCache:
     def _remember(self, file: str, facts: Facts, state: os.stat_result | None) -> None:
         if state is None or time.time_ns() - state.st_mtime_ns < _RACY_NS:
             return
-        self._database.execute(
-            "insert or replace into facts values (?, ?, ?, ?, ?, ?)",
-            (
-                os.fsencode(file),
-                state.st_size,
-                state.st_mtime_ns,
-                facts.sha256,
-                facts.width,
-                facts.height,
-            ),
+        row = (
+            os.fsencode(file),
+            state.st_size,
+            state.st_mtime_ns,
+            facts.sha256,
+            facts.width,
+            facts.height,
         )
+        with suppress(sqlite3.DatabaseError):  # a full disk
+            self._database.execute("insert or replace into facts values (?, ?, ?, ?, ?, ?)", row)
+
+
+def _opened(file: Path | str) -> sqlite3.Connection:
+    database = sqlite3.connect(file, timeout=60)
+    try:
+        database.execute(
+            "create table if not exists facts (file blob primary key, bytes integer,"
+            " modified_ns integer, sha256 blob, width integer, height integer) without rowid"
+        )
+        database.execute(_SELECT + " limit 1").fetchone()
+    except sqlite3.DatabaseError:
+        database.close()
+        raise
+    return database
 
 
 def _read(file: str) -> tuple[Facts, os.stat_result | None]:

@@ -26,7 +26,10 @@ SUFFIXES = frozenset(
 # Pillow warns above this and refuses above twice this; the check below refuses at once.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+# Pillow tells of damaged EXIF and goes on without it, naming no file.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
+_NO_STATED_RANGE = "has 32-bit pixels without a stated range; save it with 8 or 16 bits"
 _SRGB = ImageCms.createProfile("sRGB")
 _ROTATED_BY_A_QUARTER = {5, 6, 7, 8}
 _EXIF_ORIENTATION = 0x0112
@@ -72,9 +75,11 @@ def image_size(data: bytes) -> tuple[int, int]:
     """
     with _open(data) as image:
         width, height = image.size
-        if image.getexif().get(_EXIF_ORIENTATION) in _ROTATED_BY_A_QUARTER:
-            return height, width
-        return width, height
+        try:
+            orientation = image.getexif().get(_EXIF_ORIENTATION)
+        except Exception as error:  # of a PNG its pixels are read for it
+            raise UnusableImage(f"cannot be decoded: {error}") from error
+        return (height, width) if orientation in _ROTATED_BY_A_QUARTER else (width, height)
 
 
 def decode_image(data: bytes) -> Decoded:
@@ -86,6 +91,9 @@ def decode_image(data: bytes) -> Decoded:
         UnusableImage: empty, truncated, broken or no image; too many or too few pixels.
     """
     with _open(data) as image:
+        # Other formats give 16 bits in this mode.
+        if image.mode == "I" and image.format == "TIFF":
+            raise UnusableImage(_NO_STATED_RANGE)
         try:
             image.load()
             upright = ImageOps.exif_transpose(image)
@@ -158,7 +166,7 @@ def _as_8_bits(image: Image.Image) -> Image.Image:
         return image
     values = np.asarray(image)
     if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-        raise UnusableImage("has 32-bit pixels without a stated range; save it with 8 or 16 bits")
+        raise UnusableImage(_NO_STATED_RANGE)
     return Image.fromarray((values.astype(np.uint32) // 257).astype(np.uint8))
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+from nst_core.checks import is_number, shown
 from nst_core.precision import UsedPrecision
 
 StopReason = Literal["iterations", "flat", "not_finite"]
 PreserveColor = Literal["no", "luminance", "match"]
 
 _MAX_ASPECT = 32
+_MOST_WEIGHT = 1e6
 
 
 @dataclass(frozen=True)
@@ -83,17 +84,23 @@ class StylizedPair:
 def check_pair(pair: Pair, min_side_px: int) -> None:
     """Raises ValueError naming what of a pair cannot be used, its value and the range."""
     _check_image("content", pair.content, min_side_px)
-    if not pair.styles:
+    styles = pair.styles
+    if not isinstance(styles, (tuple, list)) or not all(isinstance(s, Style) for s in styles):
+        raise ValueError(f"styles: expected a tuple of Style, got {type(styles).__name__}")
+    if not styles:
         raise ValueError("styles: expected at least one, got none")
-    for style in pair.styles:
+    for style in styles:
         _check_image("style", style.image, min_side_px)
-        if not _is_number(style.weight) or not 0 < style.weight < math.inf:
-            raise ValueError(f"style weight: expected a number > 0, got {style.weight!r}")
-    if not _is_number(pair.strength) or not 0 <= pair.strength <= 1:
-        raise ValueError(f"strength: expected 0..1, got {pair.strength!r}")
+        if not is_number(style.weight) or not 0 < style.weight <= _MOST_WEIGHT:
+            raise ValueError(
+                f"style weight: expected a number > 0 and <= {_MOST_WEIGHT:.0e}, got "
+                f"{shown(style.weight)}"
+            )
+    if not is_number(pair.strength) or not 0 <= pair.strength <= 1:
+        raise ValueError(f"strength: expected 0..1, got {shown(pair.strength)}")
     whole = isinstance(pair.seed, int) and not isinstance(pair.seed, bool)
     if not whole or not -(2**63) <= pair.seed < 2**64:
-        raise ValueError(f"seed: expected a whole number of 64 bits, got {pair.seed!r}")
+        raise ValueError(f"seed: expected a whole number of 64 bits, got {shown(pair.seed)}")
     if pair.preserve_color not in get_args(PreserveColor):
         expected = ", ".join(get_args(PreserveColor))
         raise ValueError(f"preserve_color: expected {expected}, got {pair.preserve_color!r}")
@@ -101,11 +108,14 @@ def check_pair(pair: Pair, min_side_px: int) -> None:
         _check_mask(pair.mask, pair.content)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _check_tensor(name: str, value: object) -> None:
+    if not isinstance(value, Tensor) or value.layout != torch.strided or value.is_meta:
+        kind = f"a {value.layout} one" if isinstance(value, Tensor) else type(value).__name__
+        raise ValueError(f"{name}: expected a dense torch tensor, got {kind}")
 
 
 def _check_image(name: str, image: Tensor, min_side_px: int) -> None:
+    _check_tensor(name, image)
     if image.ndim != 3 or image.shape[0] != 3 or not image.is_floating_point():
         raise ValueError(
             f"{name}: expected a float image of 3 x height x width, got {image.dtype} of "
@@ -115,7 +125,7 @@ def _check_image(name: str, image: Tensor, min_side_px: int) -> None:
     if min(height, width) < min_side_px:
         raise ValueError(
             f"{name}: {width}x{height} px; expected both sides >= {min_side_px} px, "
-            "the stride of the deepest layer"
+            "the stride of the deepest layer, and at least 2"
         )
     if max(height, width) > _MAX_ASPECT * min(height, width):
         raise ValueError(f"{name}: {width}x{height} px; expected sides of at most {_MAX_ASPECT}:1")
@@ -123,6 +133,7 @@ def _check_image(name: str, image: Tensor, min_side_px: int) -> None:
 
 
 def _check_mask(mask: Tensor, content: Tensor) -> None:
+    _check_tensor("mask", mask)
     expected = content.shape[1:]
     if mask.shape != expected or not mask.is_floating_point():
         raise ValueError(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
+from nst_core.checks import is_number, shown
 from nst_core.encoder import Pooling, layer_names
 from nst_core.losses import ContentError, StyleError
 
@@ -29,16 +30,16 @@ def _check_number(
     value: Any,
     *,
     low: float,
-    high: float = math.inf,
+    high: float = _LARGEST,
     above: bool = False,
     whole: bool = False,
 ) -> None:
-    kind = int if whole else (int, float)
-    number = isinstance(value, kind) and not isinstance(value, bool)
-    if not number or not low <= value <= min(high, _LARGEST) or (above and value == low):
+    number = is_number(value) and (isinstance(value, int) or not whole)
+    if not number or not low <= value <= high or (above and value == low):
         expected = f"a {'whole ' if whole else ''}number {'>' if above else '>='} {low:g}"
-        expected += f" and <= {high:g}" if high < math.inf else ""
-        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+        too_large = number and _LARGEST < value < math.inf
+        expected += f" and <= {high:g}" if high < _LARGEST or too_large else ""
+        raise ValueError(f"{name}: expected {expected}, got {shown(value)}")
 
 
 def _check_layer_weights(name: str, value: Any) -> None:
@@ -114,13 +115,15 @@ class Preset:
         _check_number("size", self.size, low=16, whole=True)
         _check_number("learning_rate", self.learning_rate, low=0, above=True)
         _check_number("least_fall", self.least_fall, low=0, high=1)
+        if not isinstance(self.adam_betas, tuple) or len(self.adam_betas) != 2:
+            raise ValueError(f"adam_betas: expected two numbers, got {self.adam_betas!r}")
         for beta in self.adam_betas:
             _check_number("adam_betas", beta, low=0, high=0.9999)
         for field in ("content_weight", "style_weight", "total_variation_weight"):
             _check_number(field, getattr(self, field), low=0)
         for field in ("content_layers", "style_layers"):
             _check_layer_weights(field, getattr(self, field))
-        if not self.scales:
+        if not self.scales or not all(isinstance(scale, Scale) for scale in self.scales):
             raise ValueError("scales: expected at least one [fraction, iterations]")
         for scale in self.scales:
             _check_number("scales fraction", scale.fraction, low=0, above=True, high=1)
@@ -250,8 +253,10 @@ def resolve_preset(name: str, overrides: Mapping[str, Any] | None = None) -> Pre
     Raises:
         ValueError: naming the field, its value and what was expected.
     """
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ValueError(f"preset: expected {_one_of(PRESETS)}, got {name!r}")
+    if not isinstance(overrides or {}, Mapping):
+        raise ValueError(f"overrides: expected field -> value, got {overrides!r}")
     changes = dict(overrides or {})
     fields = [field.name for field in dataclasses.fields(Preset) if field.name != "encoder"]
     for field in changes:

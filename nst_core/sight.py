@@ -31,7 +31,8 @@ class Sight:
         self.precision = precision
         self.tile_px = tile_px
         self.device = encoder.mean.device
-        self.min_side_px = max(stride_px(layer) for layer in preset.layers)
+        # One pixel alone has neither variation nor spread.
+        self.min_side_px = max(2, *(stride_px(layer) for layer in preset.layers))
 
     def together(self, count: int) -> list[slice]:
         """Parts of a batch that are looked at at once: all on a GPU, on a CPU one by one.

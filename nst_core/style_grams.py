@@ -8,16 +8,18 @@ import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 Grams = dict[str, Tensor]
 
 # To be raised when the same key is to mean other matrices.
-_FORMAT = 1
+_FORMAT = 2
 _IN_MEMORY_BYTES = 256 * 2**20
 
 
@@ -26,7 +28,8 @@ class StyleGrams:
 
     Args:
         folder: where they are kept beyond this process, one .safetensors file a key. A file that
-            is damaged is computed and written again.
+            is damaged or another's is computed and written again; where none can be written, they
+            are computed anew in each process.
         in_memory_bytes: the least recently used leave memory beyond this.
     """
 
@@ -65,21 +68,36 @@ class StyleGrams:
         if file is None or not file.exists():
             return None
         try:
-            return load_file(file, device=device)
-        except SafetensorError:
+            with safe_open(file, framework="pt") as opened:
+                grams = {layer: opened.get_tensor(layer) for layer in opened.keys()}  # noqa: SIM118
+                whole = (opened.metadata() or {}).get("sha256") == _sha256(key, grams)
+        except (OSError, SafetensorError):
             return None
+        return {layer: gram.to(device) for layer, gram in grams.items()} if whole else None
 
     def _write(self, key: str, grams: Grams) -> None:
         file = self._file(key)
         if file is None:
             return
-        file.parent.mkdir(parents=True, exist_ok=True)
+        on_cpu = {layer: gram.cpu().contiguous() for layer, gram in grams.items()}
         temporary = file.with_name(f"{os.getpid()}-{secrets.token_hex(8)}.tmp")
-        try:
-            save_file({layer: gram.contiguous() for layer, gram in grams.items()}, temporary)
-            os.replace(temporary, file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        # No result needs the file: one that cannot be kept costs time alone.
+        with suppress(OSError, SafetensorError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                save_file(on_cpu, temporary, {"sha256": _sha256(key, on_cpu)})
+                os.replace(temporary, file)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+
+def _sha256(key: str, grams: Grams) -> str:
+    """Of matrices on the CPU and the key that they belong to."""
+    digest = hashlib.sha256(key.encode())
+    for layer, gram in sorted(grams.items()):
+        digest.update(f"|{layer} {gram.dtype} {tuple(gram.shape)}|".encode())
+        digest.update(gram.contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _size_bytes(grams: Grams) -> int:

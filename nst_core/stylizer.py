@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -80,6 +80,12 @@ class Stylizer:
         style_grams: StyleGrams | None = None,
         tile_px: int = TILE_PX,
     ) -> None:
+        if not isinstance(encoder, Encoder):
+            raise ValueError(f"encoder: expected one of load_encoder, got {encoder!r}")
+        if not isinstance(preset, Preset):
+            raise ValueError(f"preset: expected one of resolve_preset, got {preset!r}")
+        if not isinstance(tile_px, int) or isinstance(tile_px, bool) or tile_px < 1:
+            raise ValueError(f"tile_px: expected a whole number >= 1, got {tile_px!r}")
         missing = set(preset.layers).difference(encoder.layers)
         if missing:
             raise ValueError(
@@ -91,9 +97,7 @@ class Stylizer:
                 "encoder: expected weights in float32, got bfloat16; the preset's precision says "
                 "what to compute in"
             )
-        self.device = torch.device(device)
-        if self.device.type not in _MOST_PAIRS:
-            raise ValueError(f"device: expected cpu or cuda, got {device}")
+        self.device = _checked_device(device)
         self.precision = used_precision(preset.precision, self.device)
         self.encoder = encoder.to(self.device)
         self.preset = preset
@@ -132,7 +136,7 @@ class Stylizer:
 
     def each(
         self,
-        pairs: Sequence[Pair],
+        pairs: Iterable[Pair],
         *,
         batch: int | None = None,
         on_progress: Listener | None = None,
@@ -154,15 +158,19 @@ class Stylizer:
             ValueError: naming the argument, its value and the range; before anything is done.
             torch.OutOfMemoryError: if a single pair does not fit the device.
         """
+        pairs = list(pairs)
         for pair in pairs:
             self.check(pair)
         shapes = {tuple(pair.content.shape) for pair in pairs}
         if len(shapes) > 1:
             raise ValueError(f"pairs: expected contents of one shape, got {sorted(shapes)}")
-        if batch is not None and (not isinstance(batch, int) or batch < 1):
+        whole = isinstance(batch, int) and not isinstance(batch, bool)
+        if batch is not None and (not whole or batch < 1):
             raise ValueError(f"batch: expected a whole number >= 1, got {batch!r}")
         return self._each(pairs, batch, on_progress) if pairs else iter(())
 
+    # Gradients are needed here, whatever the caller has turned off.
+    @torch.inference_mode(False)
     def _each(
         self, pairs: Sequence[Pair], batch: int | None, on_progress: Listener | None
     ) -> Iterator[tuple[int, StylizedPair]]:
@@ -217,7 +225,7 @@ class Stylizer:
         Raises:
             ValueError: naming the argument, its value and the range.
         """
-        if content.ndim != 4 or content.shape[0] == 0:
+        if not isinstance(content, Tensor) or content.ndim != 4 or content.shape[0] == 0:
             raise ValueError(
                 "content: expected float images of batch x 3 x height x width, at least one, got "
                 f"{' x '.join(map(str, content.shape))}"
@@ -226,6 +234,8 @@ class Stylizer:
         strength = [Pair.strength] * count if strength is None else strength
         seeds = [Pair.seed] * count if seeds is None else seeds
         for name, values in (("style", style), ("strength", strength), ("seeds", seeds)):
+            if not isinstance(values, (Tensor, Sequence)) or isinstance(values, str):
+                raise ValueError(f"{name}: expected one per content image, got {values!r}")
             if len(values) != count:
                 raise ValueError(
                     f"{name}: expected one per content image ({count}), got {len(values)}"
@@ -280,11 +290,8 @@ class Stylizer:
         ]
 
     def _prepared(self, index: int, pair: Pair) -> Underway:
-        content = pair.content.unsqueeze(0).to(self.device, torch.float32)
-        styles = tuple(
-            replace(style, image=style.image.to(self.device, torch.float32))
-            for style in pair.styles
-        )
+        content = self._own(pair.content).unsqueeze(0)
+        styles = tuple(replace(style, image=self._own(style.image)) for style in pair.styles)
         # Styles recoloured for one content: no other pair can use their Gram matrices.
         if pair.preserve_color == "match":
             styles = tuple(
@@ -297,9 +304,13 @@ class Stylizer:
                 for one in styles
             )
             content = color.as_gray(content)
-        mask = None if pair.mask is None else pair.mask.to(content)[None, None]
+        mask = None if pair.mask is None else self._own(pair.mask)[None, None]
         initial = self._initial_image(content, styles, pair.seed)
         return Underway(index, content, styles, pair.strength, mask, initial, initial)
+
+    def _own(self, given: Tensor) -> Tensor:
+        """A copy to work on, float32 on the device, without the caller's history."""
+        return given.detach().to(self.device, torch.float32, copy=True)
 
     def _initial_image(self, content: Tensor, styles: Sequence[Style], seed: int) -> Tensor:
         height, width = content.shape[2:]
@@ -308,7 +319,8 @@ class Stylizer:
         if self.preset.initial == "style":
             return resize(styles[0].image.unsqueeze(0), height, width)
         generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(1, 3, height, width, generator=generator).to(self.device)
+        noise = torch.randn(1, 3, height, width, generator=generator, dtype=torch.float32)
+        noise = noise.to(self.device)
         # White noise with the mean and spread of natural images.
         return noise * self.encoder.std + self.encoder.mean
 
@@ -317,7 +329,7 @@ class Stylizer:
         if done.stop_reason == "not_finite":
             image, start, end = done.initial.clamp(0, 1), _NO_LOSSES, _NO_LOSSES
         elif pair.preserve_color == "luminance":
-            image = color.with_color_of(image, pair.content.unsqueeze(0).to(image))
+            image = color.with_color_of(image, self._own(pair.content).unsqueeze(0))
         return StylizedPair(
             image[0].cpu(), start, end, done.iterations, done.stop_reason, self.precision
         )
@@ -339,3 +351,15 @@ class Stylizer:
 
         ((_, done),) = exact.each([pair], batch=1, on_progress=told)
         return replace(done, restarted=True)
+
+
+def _checked_device(device: torch.device | str) -> torch.device:
+    try:
+        checked = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device: expected cpu or cuda, got {device!r}") from None
+    if checked.type not in _MOST_PAIRS:
+        raise ValueError(f"device: expected cpu or cuda, got {device}")
+    if checked.type == "cuda" and (checked.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device: {device}: torch finds {torch.cuda.device_count()} CUDA devices")
+    return checked

@@ -35,7 +35,7 @@ def read_glob(source: Source, findings: Findings) -> None:
     root = os.path.dirname(_before_wildcard(pattern))
     root_written = os.path.dirname(_before_wildcard(written))
     for file in sorted(glob.glob(pattern, recursive=True)):
-        if os.path.isfile(file) and Path(file).suffix.lower() in images.SUFFIXES:
+        if not os.path.isdir(file) and Path(file).suffix.lower() in images.SUFFIXES:
             findings.images.append(_found_inside(file, root_written, os.path.relpath(file, root)))
 
 

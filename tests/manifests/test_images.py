@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -117,11 +118,21 @@ def test_a_broken_icc_profile_is_noted() -> None:
         (saved(PHOTO, "JPEG")[:400], "Truncated"),
         (saved(PHOTO, "PNG")[:-300], "cannot be decoded"),
         (saved(Image.fromarray(np.ones((20, 20), np.float32)), "TIFF"), "32-bit pixels"),
+        (saved(Image.fromarray(np.ones((20, 20), np.int32)), "TIFF"), "32-bit pixels"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(UnusableImage, match=reason):
         decode_image(data)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "WEBP"])
+def test_the_size_of_a_damaged_file_is_found_or_the_file_refused(kind: str) -> None:
+    whole = saved(PHOTO, kind)
+    for cut in range(8, len(whole), max(1, len(whole) // 40)):
+        for damaged in (whole[:cut], whole[:cut] + b"garbage" + whole[cut + 7 :]):
+            with suppress(UnusableImage):
+                assert min(image_size(damaged)) > 0
 
 
 @settings(max_examples=150, deadline=None)

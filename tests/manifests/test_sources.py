@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,11 @@ def test_a_glob_begins_where_its_first_wildcard_is(folder: Path) -> None:
     assert named(content(folder, {"path": "p/*/*.png"})) == [("p/cat/a.png", "cat")]
     assert named(content(folder, {"path": "p/cat/*.png"})) == [("p/cat/a.png", None)]
     assert named(content(folder, {"path": "p/**/*.jpg"})) == [("p/cat/deep/c.jpg", "cat")]
+
+
+def test_a_glob_takes_links_that_lead_nowhere_so_that_they_fail_by_name(folder: Path) -> None:
+    (folder / "p" / "gone.png").symlink_to(folder / "nothing.png")
+    assert named(content(folder, {"path": "p/*.png"})) == [("p/b.png", None), ("p/gone.png", None)]
 
 
 def test_a_single_file_is_an_image(folder: Path) -> None:
@@ -156,6 +163,26 @@ def test_a_file_changed_just_now_is_not_remembered(folder: Path) -> None:
     file.write_bytes(data)
     os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert facts_of(cache, file) != before
+
+
+@pytest.mark.parametrize(
+    "damage", [b"no database at all, of any kind", b"", "another table", "a folder"]
+)
+def test_a_cache_that_cannot_be_used_is_begun_anew(folder: Path, damage: bytes | str) -> None:
+    file, cache = folder / "p" / "b.png", folder / "facts.sqlite"
+    expected = facts_of(folder / "other.sqlite", file)
+    if isinstance(damage, bytes):
+        cache.write_bytes(damage)
+    elif damage == "a folder":
+        cache.mkdir()
+    else:
+        with closing(sqlite3.connect(cache)) as database:
+            database.execute("create table facts (a)")
+    os.utime(file, ns=(LONG_AGO_NS, LONG_AGO_NS))
+    assert facts_of(cache, file) == expected
+    if damage != "a folder":
+        with closing(sqlite3.connect(cache)) as database:
+            assert database.execute("select count(*) from facts").fetchone() == (1,)
 
 
 def test_facts_come_in_order_and_without_a_hash_for_what_cannot_be_read(folder: Path) -> None:

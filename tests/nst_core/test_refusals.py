@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from nst_core.encoder import Encoder
+from nst_core.pairs import Pair, Style
 from nst_core.stylizer import Stylizer
 from tests.nst_core.tiny import pictures, preset, stylize
 
@@ -51,6 +52,13 @@ BAD_ARGUMENTS: dict[str, tuple[Arguments, str]] = {
     "strength that is no number": ({"strength": ["1"]}, "strength: expected 0..1, got '1'"),
     "no such way with colour": ({"preserve_color": "yes"}, "preserve_color: .* got 'yes'"),
     "two strengths": ({"strength": [0.5, 1]}, "strength: expected one per content image"),
+    "content of an array": ({"content": pictures().numpy()}, "content: expected float images"),
+    "style of an array": ({"style": [pictures()[0].numpy()]}, "style: expected a dense torch tens"),
+    "style that is none": ({"style": None}, "style: expected one per content image, got None"),
+    "sparse style": ({"style": [pictures()[0].to_sparse()]}, "style: .*got a torch.sparse_coo"),
+    "one strength for all": ({"strength": 0.5}, "strength: expected one per content image, got 0"),
+    "one seed for all": ({"seeds": 3}, "seeds: expected one per content image, got 3"),
+    "seed of many digits": ({"seeds": [10**5000]}, "seed: .*a number of thousands of digits"),
     "no seed": ({"seeds": []}, "seeds: expected one per content image"),
 }
 
@@ -60,6 +68,54 @@ def test_a_bad_argument_is_named(arguments: Arguments, message: str, encoder: En
     good: Arguments = {"content": pictures(), "style": pictures(seed=1)}
     with pytest.raises(ValueError, match=message):
         Stylizer(encoder, preset())(**{**good, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"tile_px": 0}, "tile_px: expected a whole number >= 1, got 0"),
+        ({"tile_px": 64.0}, "tile_px: expected a whole number"),
+        ({"device": "gpu"}, "device: expected cpu or cuda, got 'gpu'"),
+        ({"device": "meta"}, "device: expected cpu or cuda, got meta"),
+        ({"device": "cuda:97"}, "device: cuda:97: torch finds"),
+        ({"device": None}, "device: expected cpu or cuda, got None"),
+        ({"preset": "fast"}, "preset: expected one of resolve_preset, got 'fast'"),
+        ({"encoder": "random"}, "encoder: expected one of load_encoder, got 'random'"),
+    ],
+)
+def test_a_stylizer_names_what_it_cannot_be_made_of(
+    arguments: Arguments, message: str, encoder: Encoder
+) -> None:
+    good: Arguments = {"encoder": encoder, "preset": preset()}
+    with pytest.raises(ValueError, match=message):
+        Stylizer(**{**good, **arguments})
+
+
+def test_one_pixel_is_too_small_for_any_preset(encoder: Encoder) -> None:
+    shallow = preset(style_layers={"conv1_1": 1.0}, content_layers={"conv1_1": 1.0})
+    with pytest.raises(ValueError, match=r"content: 20x1 px; expected both sides >= 2 px"):
+        stylize(encoder, shallow, pictures(1, 1, 20), pictures(seed=1))
+    result = stylize(encoder, shallow, pictures(1, 2, 2), pictures(1, 2, 2, seed=1))
+    assert result.stop_reason == ("iterations",)
+
+
+@pytest.mark.parametrize("styles", [Style(pictures()[0]), (pictures()[0],), None])
+def test_styles_that_are_none_are_named(styles: Any, encoder: Encoder) -> None:
+    with pytest.raises(ValueError, match="styles: expected a tuple of Style"):
+        Stylizer(encoder, preset()).check(Pair(pictures()[0], styles))
+
+
+def test_gradients_may_be_off_around_and_do_not_come_out(encoder: Encoder) -> None:
+    content, style = pictures(), pictures(seed=1)
+    expected = stylize(encoder, preset(2), content, style).images
+    with torch.inference_mode():
+        assert torch.equal(stylize(encoder, preset(2), content * 1, style * 1).images, expected)
+    with torch.no_grad():
+        assert torch.equal(stylize(encoder, preset(2), content, style).images, expected)
+    for preserve_color in ("no", "luminance"):
+        wanted = content.clone().requires_grad_()
+        result = stylize(encoder, preset(2), wanted, style, preserve_color=preserve_color)
+        assert not result.images.requires_grad
 
 
 def test_no_content_is_not_called_too_small(encoder: Encoder) -> None:

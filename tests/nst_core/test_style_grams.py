@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from nst_core.style_grams import StyleGrams
@@ -55,6 +56,35 @@ def test_a_folder_outlives_the_process(tmp_path: Path) -> None:
     assert compute.calls == 1
     assert torch.equal(first["conv1_1"], second["conv1_1"])
     assert [file.suffix for file in (tmp_path / "styles").iterdir()] == [".safetensors"]
+
+
+def test_a_file_whose_numbers_were_changed_is_not_believed(tmp_path: Path) -> None:
+    compute = Counted()
+    StyleGrams(tmp_path).get("a", "cpu", compute)
+    (file,) = tmp_path.iterdir()
+    data = bytearray(file.read_bytes())
+    data[-2] ^= 1
+    file.write_bytes(data)
+    assert StyleGrams(tmp_path).get("a", "cpu", compute)["conv1_1"][0, 0, 0] == 2
+
+
+def test_a_sound_file_of_something_else_is_not_believed(tmp_path: Path) -> None:
+    compute = Counted()
+    for key in ("a", "b"):
+        StyleGrams(tmp_path / key).get(key, "cpu", compute)
+    (mine,), (other,) = ((tmp_path / key).iterdir() for key in ("a", "b"))
+    mine.write_bytes(other.read_bytes())
+    assert StyleGrams(tmp_path / "a").get("a", "cpu", compute)["conv1_1"][0, 0, 0] == 3
+    save_file({"foreign": torch.zeros(3)}, mine)
+    assert StyleGrams(tmp_path / "a").get("a", "cpu", compute)["conv1_1"][0, 0, 0] == 4
+
+
+def test_where_nothing_can_be_kept_it_is_computed(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "styles"
+    in_the_way.write_text("a file")
+    compute = Counted()
+    assert StyleGrams(in_the_way).get("a", "cpu", compute)["conv1_1"][0, 0, 0] == 1
+    assert in_the_way.read_text() == "a file"
 
 
 @pytest.mark.parametrize("damage", [b"", b"no matrices", b"\xff" * 64])
