@@ -309,7 +309,7 @@ def _one_sentence_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         _complain("interrupted; what is finished is kept, run again to go on", INTERRUPTED)
     except RuntimeError as error:
-        if type(error).__name__ != "EncoderUnavailable":
+        if type(error).__name__ not in ("EncoderUnavailable", "DeviceLost"):
             raise
         _complain(str(error), WRONG_USE)
 

@@ -19,7 +19,8 @@ from prefect.states import Cancelled, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
-from flows.engine import MOST_BESIDE_LANES
+from flows.devices import Work, chunk_worker
+from flows.engine import MOST_BESIDE_LANES, choose_devices
 from flows.job import Job, prepare, read_for_run
 from flows.progress import (
     ChunkDone,
@@ -30,13 +31,12 @@ from flows.progress import (
     current_control,
 )
 from flows.version import VERSION
-from flows.work import work_chunk
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo, first_images
 from manifests.export import Exported, export_imagefolder
 
 # Enough threads for any number of lanes; how many chunks are underway is limited below.
-_WORKERS = (os.cpu_count() or 1) + MOST_BESIDE_LANES
+_WORKERS = (os.cpu_count() or 1) + (1 + MOST_BESIDE_LANES) * len(choose_devices())
 # Prefect's default server shows a flow of many more tasks slowly or not at all.
 _TASKS_PER_FLOW = 1000
 
@@ -89,6 +89,7 @@ def stylize_dataset(
     Raises:
         ManifestError: the manifest cannot be used; nothing was done.
         EncoderUnavailable: the encoder's weights cannot be had; nothing was done.
+        DeviceLost: one of several devices broke down; what is on record is kept.
     """
     control = current_control()
     read = read_for_run(manifest_path, out, encoder, weights)
@@ -115,10 +116,12 @@ def stylize_dataset(
 
     tally = _Tally()
     chunks = chunks_to_do()
-    if tasks <= _TASKS_PER_FLOW:
-        _run_chunks(job, chunks, control, tally)
-    else:
-        _run_in_parts(job, chunks, control, tally, parts=-(-tasks // _TASKS_PER_FLOW))
+    with chunk_worker(job, tasks, control) as work_chunk:
+        run = _Run(job, work_chunk, control, tally)
+        if tasks <= _TASKS_PER_FLOW:
+            _run_chunks(run, chunks)
+        else:
+            _run_in_parts(run, chunks, parts=-(-tasks // _TASKS_PER_FLOW))
     if tally.error is not None:
         raise tally.error
 
@@ -153,52 +156,60 @@ class _Tally:
             self.failed += chunk.failed
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What the chunks of one run share."""
+
+    job: Job
+    work_chunk: Work
+    control: Control
+    tally: _Tally
+
+
 @task(name="chunk", cache_policy=NO_CACHE, persist_result=False)
-def _chunk_task(job: Job, chunk: Chunk, control: Control, tally: _Tally) -> State[Any] | None:
+def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
     try:
-        done = work_chunk(job, chunk, control)
+        done = run.work_chunk(chunk)
     except Stopped:
         return Cancelled(message="stopped by the user")
     except Exception as error:
         # A full disk or a broken machine would fail every other chunk too: the run ends here.
-        tally.error = tally.error or error
-        control.stop.set()
+        run.tally.error = run.tally.error or error
+        run.control.stop.set()
         return Failed(message=f"{type(error).__name__}: {error}")
-    tally.add(done)
-    control.tell(done)
+    run.tally.add(done)
+    run.control.tell(done)
     return None
 
 
-def _run_chunks(job: Job, chunks: Iterable[Chunk], control: Control, tally: _Tally) -> None:
+def _run_chunks(run: _Run, chunks: Iterable[Chunk]) -> None:
     """Submit one task a chunk, and the next when one is done: memory holds those underway."""
-    places = threading.Semaphore(job.lanes.count + job.lanes.beside)
+    places = threading.Semaphore(run.job.places)
     futures: list[PrefectFuture[Any]] = []
     for chunk in chunks:
         places.acquire()
-        if control.stop.is_set():
+        if run.control.stop.is_set():
             break
         named = _chunk_task.with_options(
             task_run_name=f"chunk {chunk.number} · {chunk.images} images"
         )
-        future = named.submit(quote(job), quote(chunk), quote(control), quote(tally))
+        future = named.submit(quote(run), quote(chunk))
         future.add_done_callback(lambda _: places.release())
         futures.append(future)
     for future in futures:
         future.wait()
 
 
-def _run_in_parts(
-    job: Job, chunks: Iterator[Chunk], control: Control, tally: _Tally, parts: int
-) -> None:
+def _run_in_parts(run: _Run, chunks: Iterator[Chunk], parts: int) -> None:
     """One subflow for each _TASKS_PER_FLOW chunks."""
 
     def run_part(part: int) -> None:
-        _run_chunks(job, islice(chunks, _TASKS_PER_FLOW), control, tally)
+        _run_chunks(run, islice(chunks, _TASKS_PER_FLOW))
 
     part_flow = flow(
         run_part,
         name="stylize-dataset-part",
-        flow_run_name=f"{job.plan.manifest.name} · part {{part}}/{parts}",
+        flow_run_name=f"{run.job.plan.manifest.name} · part {{part}}/{parts}",
         task_runner=ThreadPoolTaskRunner(max_workers=_WORKERS),  # type: ignore[arg-type]
         persist_result=False,
     )
@@ -233,7 +244,7 @@ def _about(job: Job) -> dict[str, Any]:
         "gramflow_version": VERSION,
         "manifest": job.plan.manifest.model_dump(mode="json"),
         "engine": asdict(job.plan.engine) | {"size": job.plan.size} if job.stylizer else None,
-        "device": str(job.stylizer.device) if job.stylizer else None,
+        "device": ", ".join(map(str, job.devices)) if job.stylizer else None,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "albumentations", "pillow", "numpy")},

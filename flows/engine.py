@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ _NO_SHRINKING = 1_000_000
 
 @dataclass(frozen=True)
 class Lanes:
-    """How the optimiser uses the machine.
+    """How the optimiser uses one device.
 
     Attributes:
         count: chunks that are optimised at the same time.
@@ -40,10 +41,29 @@ class Lanes:
     threads: int
     beside: int
 
+    @property
+    def places(self) -> int:
+        """Chunks that are underway at the same time."""
+        return self.count + self.beside
+
 
 def choose_device() -> torch.device:
     """The first CUDA device, or the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def choose_devices() -> list[torch.device]:
+    """Every CUDA device that this process sees, or the CPU."""
+    count = torch.cuda.device_count()
+    # On Windows a process cannot be handed the connections that flows.devices gives it.
+    if count < 2 or os.name == "nt":
+        return [choose_device()]
+    return [torch.device("cuda", index) for index in range(count)]
+
+
+def cores_each(devices: int) -> int:
+    """Cores of the CPU that serve each of so many devices."""
+    return max(1, CORES // devices)
 
 
 def choose_lanes(device: torch.device, long_side_px: int, cores: int) -> Lanes:

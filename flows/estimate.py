@@ -35,7 +35,8 @@ class Estimate:
 def estimate(job: Job) -> Estimate:
     """Time and disk for the images that are not done.
 
-    Optimises a few iterations at the commonest shape, and encodes a few of the content images.
+    Optimises a few iterations at the commonest shape, and encodes a few of the content images, on
+    the first device; several share the work equally.
     """
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out))
     shapes: Counter[tuple[int, int]] = Counter()
@@ -59,7 +60,7 @@ def estimate(job: Job) -> Estimate:
         seconds += per_pixel_s * sum(
             count * job.stylizer.pixels_in_all(h, w) for (w, h), count in shapes.items()
         )
-    return Estimate(seconds, pixels * bytes_per_pixel)
+    return Estimate(seconds / len(job.devices), pixels * bytes_per_pixel)
 
 
 def _probe_files(job: Job, bases: list[Base]) -> tuple[float, float]:
@@ -80,7 +81,7 @@ def _probe_files(job: Job, bases: list[Base]) -> tuple[float, float]:
 
 
 def _probe_pixel(job: Job, width: int, height: int) -> float:
-    """Seconds that a pixel of this shape takes in one iteration, all lanes at work."""
+    """Seconds that a pixel of this shape takes in one iteration, all lanes of a device at work."""
     assert job.stylizer is not None
     preset = replace(
         job.stylizer.preset, scales=(Scale(1.0, _PROBED_ITERATIONS),), size=max(width, height)

@@ -8,12 +8,15 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from augment.recipes import check_recipes
 from flows.engine import (
-    CORES,
     Lanes,
     choose_device,
+    choose_devices,
     choose_lanes,
+    cores_each,
     manifest_preset,
     nominal_seconds,
     output_size,
@@ -32,17 +35,24 @@ from nst_core import ENCODERS, Stylizer
 @dataclass(frozen=True)
 class Job:
     """Attributes:
-    stylizer: None where the manifest has no styles.
-    lanes: how many chunks optimise at a time; the others load, vary and write meanwhile.
-    optimiser_slots: one is held by each chunk that optimises.
+    stylizer: None where the manifest has no styles; else on the first of the devices.
+    devices: what a run uses; several have a process each, see flows.devices.
+    lanes: how many chunks a device optimises at a time; others load, vary and write meanwhile.
+    optimiser_slots: one is held by each chunk that optimises in this process.
     """
 
     plan: Plan
     ledger: Ledger
     out: Path
     stylizer: Stylizer | None
+    devices: tuple[torch.device, ...]
     lanes: Lanes
     optimiser_slots: threading.Semaphore
+
+    @property
+    def places(self) -> int:
+        """Chunks that are underway at the same time."""
+        return len(self.devices) * self.lanes.places
 
     def chunks(self) -> Iterator[Chunk]:
         """All chunks of the plan, whether done or not."""
@@ -142,6 +152,7 @@ def prepare(read: ReadManifest, on_file: Callable[[], None] = lambda: None) -> J
             raise ManifestError([read.problem(("stylize",), str(error))]) from None
     with closing(FactsCache(out / ".gramflow" / "files.sqlite")) as facts:
         plan = Plan(read, engine, facts, on_file)
-    device = stylizer.device if stylizer else choose_device()
-    lanes = choose_lanes(device, output_size(read), CORES)
-    return Job(plan, ledger, out, stylizer, lanes, threading.Semaphore(lanes.count))
+    devices = choose_devices() if stylizer else [choose_device()]
+    lanes = choose_lanes(devices[0], output_size(read), cores_each(len(devices)))
+    slots = threading.Semaphore(lanes.count)
+    return Job(plan, ledger, out, stylizer, tuple(devices), lanes, slots)

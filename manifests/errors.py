@@ -29,3 +29,7 @@ class ManifestError(ValueError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+
+    def __reduce__(self) -> tuple[type[ManifestError], tuple[tuple[Problem, ...]]]:
+        # Errors are pickled by what Exception was made with, which here is their text.
+        return type(self), (self.problems,)

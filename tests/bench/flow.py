@@ -22,6 +22,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from flows.job import Job, prepare, read_for_run
 from flows.painter import paint_styles
 from flows.progress import ChunkDone, Control, Event, Optimised, Started, controlled_by
 from flows.server import prefect_server
@@ -111,14 +112,18 @@ def run(manifest: Path) -> tuple[list[Heard], int]:
     heard: list[Heard] = []
     with prefect_server(manifest.parent / "prefect"):
         from flows.dataset import stylize_dataset
-        from flows.job import prepare, read_for_run
 
-        lanes = prepare(read_for_run(manifest)).lanes.count
+        lanes = lanes_of(prepare(read_for_run(manifest)))
         tell = Control(tell=lambda e: heard.append(Heard(e, time.monotonic(), memory_bytes())))
         with controlled_by(tell):
             summary = stylize_dataset(manifest)
     assert summary.failed == summary.left == 0
     return heard, lanes
+
+
+def lanes_of(job: Job) -> int:
+    """Of all its devices."""
+    return len(job.devices) * job.lanes.count
 
 
 def memory_bytes() -> int:

@@ -1,0 +1,78 @@
+"""The process of one device: works chunks for as long as its starter lives, and not longer.
+
+Each argument is the descriptor of a connection whose other end the starter holds. The first brings
+the manifest, then whatever when the run is to stop; it closes because the starter is done or was
+killed, and this process ends at once. Each of the others brings chunks, one at a time, and takes
+what becomes of them.
+
+usage: python -m flows.worker LIFELINE PLACE...
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import traceback
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from threading import Event, Thread
+
+from flows.devices import Raised
+from flows.job import Job, prepare
+from flows.progress import ChunkDone, Control
+from flows.work import work_chunk
+from manifests.chunks import Chunk
+from manifests.reading import ReadManifest
+
+
+def main(lifeline: Connection, places: list[Connection]) -> None:
+    """Serve every place at once, so that chunks load and write while others are optimised."""
+    try:
+        read: ReadManifest = lifeline.recv()
+    except (EOFError, OSError):
+        return
+    stop = Event()
+    job = ThreadPoolExecutor(1).submit(prepare, read, Control(stop=stop).check)
+    for place in places:
+        Thread(target=_serve, args=(place, job, stop)).start()
+    _follow(lifeline, stop)
+
+
+def _follow(lifeline: Connection, stop: Event) -> None:
+    try:
+        while True:
+            lifeline.recv()
+            stop.set()
+    except (EOFError, OSError):
+        # Nobody waits for the chunks in flight; what is on record is whole.
+        os._exit(0)
+
+
+def _serve(place: Connection, job: Future[Job], stop: Event) -> None:
+    control = Control(place.send, stop)
+    # Closed when this fails, which tells the starter not to wait.
+    with place:
+        while True:
+            place.send(_worked(place.recv(), job, control))
+
+
+def _worked(chunk: Chunk, job: Future[Job], control: Control) -> ChunkDone | Raised:
+    try:
+        return work_chunk(job.result(), chunk, control)
+    except Exception as error:
+        return Raised(portable(error), traceback.format_exc())
+
+
+def portable(error: Exception) -> Exception:
+    """The error, or one of the same words where it would not arrive as it is."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+if __name__ == "__main__":
+    first, *others = (Connection(int(descriptor)) for descriptor in sys.argv[1:])
+    main(first, others)
