@@ -76,7 +76,7 @@ def chunk_worker(job: Job, chunks: int, control: Control) -> Iterator[Work]:
             environment = seeing_only(device, os.environ, cores_each(len(job.devices)))
             workers.append(_started(device, job.lanes.places, environment))
         for worker in workers:
-            _tell(worker.lifeline, job.plan.read)
+            _tell(worker.lifeline, (job.plan.read, worker.device.type))
         with _stop_passed_on(control, workers):
             yield _worked_by(workers, control)
     finally:

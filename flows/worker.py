@@ -1,9 +1,9 @@
 """The process of one device: works chunks for as long as its starter lives, and not longer.
 
 Each argument is the descriptor of a connection whose other end the starter holds. The first brings
-the manifest, then whatever when the run is to stop; it closes because the starter is done or was
-killed, and this process ends at once. Each of the others brings chunks, one at a time, and takes
-what becomes of them.
+the manifest with the kind of device, then whatever when the run is to stop; it closes because the
+starter is done or was killed, and this process ends at once. Each of the others brings chunks, one
+at a time, and takes what becomes of them.
 
 usage: python -m flows.worker LIFELINE PLACE...
 """
@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from threading import Event, Thread
 
-from flows.devices import Raised
+from flows.devices import DeviceLost, Raised
 from flows.job import Job, prepare
 from flows.progress import ChunkDone, Control
 from flows.work import work_chunk
@@ -29,14 +29,21 @@ from manifests.reading import ReadManifest
 def main(lifeline: Connection, places: list[Connection]) -> None:
     """Serve every place at once, so that chunks load and write while others are optimised."""
     try:
-        read: ReadManifest = lifeline.recv()
+        read, device_type = lifeline.recv()
     except (EOFError, OSError):
         return
     stop = Event()
-    job = ThreadPoolExecutor(1).submit(prepare, read, Control(stop=stop).check)
+    job = ThreadPoolExecutor(1).submit(_prepared, read, device_type, Control(stop=stop))
     for place in places:
         Thread(target=_serve, args=(place, job, stop)).start()
     _follow(lifeline, stop)
+
+
+def _prepared(read: ReadManifest, device_type: str, control: Control) -> Job:
+    job = prepare(read, control.check)
+    if job.devices[0].type != device_type:
+        raise DeviceLost(f"a process for a {device_type} device sees {job.devices[0]} only")
+    return job
 
 
 def _follow(lifeline: Connection, stop: Event) -> None:

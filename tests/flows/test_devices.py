@@ -139,7 +139,7 @@ def test_what_ends_a_chunk_there_is_raised_here(job: JobFolder, two_cpus: None) 
 
 @pytest.fixture
 def slow_run(job: JobFolder) -> Iterator[subprocess.Popen[str]]:
-    """A run on two devices in a process group of its own, which has made its first image."""
+    """A run on two devices in a process group of its own, with its first chunk on record."""
     job.write(stylize=SLOW)
     process = subprocess.Popen(
         [sys.executable, "-c", ON_TWO_CPUS, "run", str(job.manifest)],
@@ -148,7 +148,7 @@ def slow_run(job: JobFolder) -> Iterator[subprocess.Popen[str]]:
         text=True,
         start_new_session=True,
     )
-    wait_until(lambda: any(job.out.glob("train/*/*.jpg")), "the first image is there")
+    wait_until(lambda: bool(Ledger(job.out).ids().done), "the first chunk is on record")
     yield process
     process.kill()
     process.communicate()
@@ -159,7 +159,7 @@ def test_ctrl_c_stops_every_process_and_the_next_run_goes_on(
 ) -> None:
     workers = workers_of(slow_run.pid)
     os.killpg(slow_run.pid, signal.SIGINT)
-    output, _ = slow_run.communicate(timeout=10)
+    output, _ = slow_run.communicate(timeout=60)
     assert slow_run.returncode == 130, output
     assert "are kept" in output
     assert "Traceback" not in output
