@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,14 +10,10 @@ from manifests import tables
 from manifests.errors import ManifestError, Problem
 from manifests.labels import Category, Labels
 from manifests.readers.findings import Findings, Source, normal
-from manifests.readers.folders import is_glob, read_file, read_folder, read_glob
-from manifests.readers.lists import read_list
+from manifests.readers.formats import READERS, Reader, reader_of_dataset, reader_of_images
+from manifests.readers.masks import add_masks
 from manifests.reading import Field, ReadManifest
 from manifests.schema import Content, Style
-
-Reader = Callable[[Source, Findings], None]
-
-_READERS: dict[str, Reader] = {"folder": read_folder, "list": read_list}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,29 +152,36 @@ def _find(read: ReadManifest, field: Field, entry: Content | Style) -> Findings:
         problem=partial(read.problem, (*field, "path")),
     )
     findings = Findings()
+    reader: Reader | None
     if isinstance(entry, Content):
         annotations = None if entry.annotations is None else read.resolve(entry.annotations)
         source = replace(source, annotations=annotations, split=entry.split)
-    reader = _reader(source, entry.format if isinstance(entry, Content) else None)
+        reader = READERS[entry.format] if entry.format else reader_of_dataset(source)
+        if annotations is not None and reader is not READERS["coco"]:
+            message = f"belongs to format coco; format {entry.format} has its labels in path"
+            findings.problems.append(read.problem((*field, "annotations"), message))
+    else:
+        reader = reader_of_images(source)
     try:
         if reader is not None:
             reader(source, findings)
-    except ManifestError as error:  # of a list that cannot be read
+    except ManifestError as error:  # of a dataset's file that cannot be read
         findings.problems += error.problems
+    except OSError as error:
+        why = f"{error.filename} cannot be read: {error.strerror}"
+        findings.problems.append(source.problem(why))
     if not findings.images and not findings.problems:
-        expected = "a folder, glob, image, .csv or .jsonl"
-        path = source.path
-        there = f"no image in {path}" if path.is_dir() else f"nothing at {path}"
-        findings.problems.append(source.problem(f"{there}; expected {expected}"))
+        findings.problems.append(source.problem(_nothing_found(source)))
+    if isinstance(entry, Content) and entry.masks is not None:
+        problem = partial(read.problem, (*field, "masks"))
+        add_masks(read.resolve(entry.masks), findings, problem)
     return findings
 
 
-def _reader(source: Source, format: str | None) -> Reader | None:
-    """The reader that the manifest names, or that fits what is there."""
-    if format is not None:
-        return _READERS[format]
-    if source.path.is_dir():
-        return read_folder
-    if source.path.is_file():
-        return read_list if source.path.suffix.lower() in tables.SUFFIXES else read_file
-    return read_glob if is_glob(source.written) else None
+def _nothing_found(source: Source) -> str:
+    there = f"no image in {source.path}" if source.path.exists() else f"nothing at {source.path}"
+    of_split = f" of split {source.split}" if source.split and source.path.exists() else ""
+    return (
+        f"{there}{of_split}; expected a folder, glob, image, .csv or .jsonl, or a dataset as "
+        "COCO, YOLO (data.yaml), VOC, imagefolder or tar shards"
+    )
