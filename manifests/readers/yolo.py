@@ -56,7 +56,7 @@ def read_yolo(source: Source, findings: Findings) -> None:
     for split in splits:
         for place in data.splits[split]:
             if place in folders:
-                message = f"is {folders[place]}, too; choose one of them with the manifest's split"
+                message = f"is the same as {folders[place]}; choose one with the manifest's split"
                 findings.complain(str(file), data.lines[split], split, message)
             else:
                 folders[place] = split

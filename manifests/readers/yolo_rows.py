@@ -43,7 +43,7 @@ def read_rows(
 
 def _object(columns: list[str], categories: Sequence[Category], keypoint_numbers: int) -> Object:
     category = _category(columns[0], categories)
-    numbers = _shares(columns[1:])
+    numbers = _numbers(columns[1:])
     if keypoint_numbers:
         expected = _BOX_COLUMNS + keypoint_numbers * len(category.keypoints)
         if len(columns) != expected:
@@ -52,7 +52,9 @@ def _object(columns: list[str], categories: Sequence[Category], keypoint_numbers
                 f"keypoints of {keypoint_numbers} numbers, got {len(columns)}"
             )
         keypoints = _keypoints(numbers[4:], keypoint_numbers)
+        _check_shares([*numbers[:4], *(one for x, y, _ in keypoints for one in (x, y))])
         return Object(category.name, _box(numbers[:4]), keypoints=keypoints)
+    _check_shares(numbers)
     if len(columns) == _BOX_COLUMNS:
         return Object(category.name, _box(numbers))
     if len(columns) < _FEWEST_POLYGON_COLUMNS or len(columns) % 2 == 0:
@@ -83,13 +85,11 @@ def _numbers(columns: list[str]) -> list[float]:
     return numbers
 
 
-def _shares(columns: list[str]) -> list[float]:
-    numbers = _numbers(columns)
+def _check_shares(numbers: Sequence[float]) -> None:
     if numbers and max(map(abs, numbers)) > _FURTHEST:
         raise ValueError(
             f"expected shares of the image's width and height, 0..1, got {max(numbers, key=abs):g}"
         )
-    return numbers
 
 
 def _box(numbers: Sequence[float]) -> tuple[float, float, float, float]:
