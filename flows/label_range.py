@@ -22,5 +22,5 @@ def out_of_range(content: ListedContent) -> list[str]:
                 for one in dropped
             ]
     if clipped or lines:
-        lines.insert(0, f"{clipped} boxes will be clipped, {len(lines)} objects dropped")
+        lines.insert(0, f"boxes to be clipped: {clipped}; objects to be dropped: {len(lines)}")
     return lines

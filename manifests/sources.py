@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -60,7 +61,8 @@ def list_content(read: ReadManifest) -> ListedContent:
 
     Raises:
         ManifestError: with every problem: entries without images, unusable labels, unusable rows
-            of lists, files that are in two splits or have two labels.
+            of lists, files that are in two splits or have two labels, categories that have two
+            sets of keypoints.
     """
     problems: list[Problem] = []
     images: dict[str, ContentImage] = {}
@@ -68,23 +70,42 @@ def list_content(read: ReadManifest) -> ListedContent:
     for index, entry in enumerate(read.manifest.content):
         findings = _find(read, ("content", index), entry)
         problems += findings.problems
-        for category in findings.categories:
-            categories.setdefault(category.name, category)
-        for one in findings.images:
-            image = ContentImage(
-                one.file,
-                one.name,
-                one.inside,
-                one.split or entry.split or "train",
-                one.labels,
-                one.group or _group(entry.group, one.inside),
-            )
-            first = images.setdefault(one.file, image)
-            if message := _disagreement(image, first):
-                problems.append(read.problem(("content", index, "path"), message))
+        for message in (
+            *_add_categories(findings, categories),
+            *_add_images(findings, entry, images),
+        ):
+            problems.append(read.problem(("content", index, "path"), message))
     if problems:
         raise ManifestError(problems)
     return ListedContent(list(images.values()), tuple(categories.values()))
+
+
+def _add_categories(findings: Findings, categories: dict[str, Category]) -> Iterator[str]:
+    """Each name once, with keypoints if any dataset has them; yields what does not go together."""
+    for category in findings.categories:
+        first = categories.setdefault(category.name, category)
+        if category.keypoints and not first.keypoints:
+            categories[category.name] = replace(category, coco_id=first.coco_id)
+        elif category.keypoints not in ((), first.keypoints):
+            yield f"{category.name} has other keypoints here than where it is named first"
+
+
+def _add_images(
+    findings: Findings, entry: Content, images: dict[str, ContentImage]
+) -> Iterator[str]:
+    """Each file once; yields what does not go together."""
+    for one in findings.images:
+        image = ContentImage(
+            one.file,
+            one.name,
+            one.inside,
+            one.split or entry.split or "train",
+            one.labels,
+            one.group or _group(entry.group, one.inside),
+        )
+        first = images.setdefault(one.file, image)
+        if message := _disagreement(image, first):
+            yield message
 
 
 def _disagreement(image: ContentImage, first: ContentImage) -> str | None:

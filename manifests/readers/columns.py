@@ -105,7 +105,7 @@ def _objects(value: Any, known: Sequence[Category], complain: Complain) -> tuple
 
 def _columns(value: Any) -> dict[str, list[Any]]:
     if isinstance(value, str):
-        value = _json(value, "objects")
+        value = _json(value, "")
     if value is None:
         return {}
     if not isinstance(value, dict) or not all(isinstance(one, list) for one in value.values()):
@@ -151,7 +151,7 @@ def _category(value: Any, known: Sequence[Category], by_name: Mapping[str, Categ
 
 def _segmentation(value: Any) -> tuple[tuple[Polygon, ...], Rle | None]:
     if isinstance(value, str):
-        value = _json(value, "segmentation")
+        value = _json(value, "segmentation: ")
     if value is None:
         return (), None
     if isinstance(value, list):
@@ -174,7 +174,7 @@ def _keypoints(value: Any, category: Category) -> tuple[Keypoint, ...]:
 def _extras(one: Row) -> str:
     if one.get("extras") is not None:
         extras = one["extras"]
-        if not isinstance(extras, str) or not isinstance(_json(extras, "extras"), dict):
+        if not isinstance(extras, str) or not isinstance(_json(extras, "extras: "), dict):
             raise ValueError(f"extras: expected a JSON object as text, got {shown(extras)}")
         return extras
     try:
@@ -187,7 +187,7 @@ def _json(text: str, what: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{what}: is not JSON: {error}") from None
+        raise ValueError(f"{what}is not JSON: {error}") from None
 
 
 def _categories(listed: Any, file: Path) -> Iterable[Category]:

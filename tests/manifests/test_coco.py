@@ -399,3 +399,21 @@ def test_ten_thousand_objects_in_one_image_are_read(tmp_path: Path) -> None:
     whole["images"].pop()
     write(tmp_path, whole)
     assert len(only_image(tmp_path, ENTRY).labels.objects) == 10_000
+
+
+def test_datasets_with_one_category_share_it_if_its_keypoints_agree(tmp_path: Path) -> None:
+    whole = document()
+    write(tmp_path, whole)
+    del whole["categories"][1]["keypoints"], whole["categories"][1]["skeleton"]
+    del whole["annotations"][1]["keypoints"]
+    add_photos(tmp_path, "b/images/a.png", "b/images/deep/b.png", "c/images/a.png")
+    (tmp_path / "b" / "coco.json").write_text(json.dumps(whole))
+    entries = [{"path": "b/coco.json"}, ENTRY]
+    assert listed(tmp_path, *entries).categories[1].keypoints == ("nose", "left_eye", "right_eye")
+    other = document()["categories"][1] | {"keypoints": ["nose"], "skeleton": []}
+    image = whole["images"][0]
+    third = {"images": [image], "categories": [other], "annotations": []}
+    (tmp_path / "c" / "coco.json").write_text(json.dumps(third))
+    assert problems(tmp_path, *entries, {"path": "c/coco.json"}) == [
+        "job.yaml:7: content[2].path: person has other keypoints here than where it is named first"
+    ]
