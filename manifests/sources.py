@@ -86,8 +86,12 @@ def _add_categories(findings: Findings, categories: dict[str, Category]) -> Iter
         first = categories.setdefault(category.name, category)
         if category.keypoints and not first.keypoints:
             categories[category.name] = replace(category, coco_id=first.coco_id)
-        elif category.keypoints not in ((), first.keypoints):
+        elif category.keypoints and _mirrors(category) != _mirrors(first):
             yield f"{category.name} has other keypoints here than where it is named first"
+
+
+def _mirrors(category: Category) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    return category.keypoints, category.flip_idx
 
 
 def _add_images(

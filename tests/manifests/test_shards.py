@@ -16,9 +16,10 @@ import webdataset
 from manifests.facts import FactsCache
 from manifests.images import UnusableImage, read_file
 from manifests.labels import Object
+from manifests.members import read_shard
 from manifests.readers.shard_names import expand_braces
 from tests.flows.pictures import photo
-from tests.manifests.listing import listed, only_image, problems
+from tests.manifests.listing import add_photos, listed, only_image, problems
 
 ENTRY = {"path": "d"}
 LONG_AGO_NS = 10**18
@@ -183,3 +184,29 @@ def test_a_shard_of_a_pattern_that_is_not_there_is_named(tmp_path: Path) -> None
     write(tmp_path, {"__key__": "a", "png": png(1)})
     found = problems(tmp_path, {"path": "d/s-{000000..000001}.tar"})
     assert found == ["d/s-000001.tar: No such file or directory"]
+
+
+def test_facts_of_members_are_remembered_by_size_and_time_of_their_shard(tmp_path: Path) -> None:
+    tar = write(tmp_path, {"__key__": "a", "png": png(1)})
+    file = only_image(tmp_path, ENTRY).file
+
+    def sha256(time_ns: int) -> bytes:
+        os.utime(tar, ns=(time_ns, time_ns))
+        cache = FactsCache(tmp_path / "facts.sqlite")
+        (facts,) = cache.of_files([file])
+        cache.close()
+        return facts.sha256
+
+    before = sha256(LONG_AGO_NS)
+    data = bytearray(tar.read_bytes())
+    data[read_shard(str(tar)).places["a.png"].offset + 60] ^= 1
+    tar.write_bytes(data)
+    assert sha256(LONG_AGO_NS) == before, "same size, same time: not read again"
+    assert sha256(LONG_AGO_NS + 1) != before
+
+
+def test_masks_beside_shards_have_the_paths_of_the_members(tmp_path: Path) -> None:
+    write(tmp_path, {"__key__": "x/a", "png": png(1)})
+    add_photos(tmp_path, "m/x/a.png")
+    labels = only_image(tmp_path, ENTRY | {"masks": "m"}).labels
+    assert labels.semantic_mask == str(tmp_path / "m" / "x" / "a.png")
