@@ -83,9 +83,11 @@ def image_size(data: bytes) -> tuple[int, int]:
     """
     with _open(data) as image:
         width, height = image.size
-        if image.getexif().get(_EXIF_ORIENTATION) in _ROTATED_BY_A_QUARTER:
-            return height, width
-        return width, height
+        try:
+            orientation = image.getexif().get(_EXIF_ORIENTATION)
+        except Exception as error:  # Pillow looks for a PNG's EXIF in all of its data
+            raise UnusableImage(f"cannot be decoded: {error}") from error
+        return (height, width) if orientation in _ROTATED_BY_A_QUARTER else (width, height)
 
 
 def decode_image(data: bytes) -> Decoded:

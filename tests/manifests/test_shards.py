@@ -199,7 +199,8 @@ def test_facts_of_members_are_remembered_by_size_and_time_of_their_shard(tmp_pat
 
     before = sha256(LONG_AGO_NS)
     data = bytearray(tar.read_bytes())
-    data[read_shard(str(tar)).places["a.png"].offset + 60] ^= 1
+    place = read_shard(str(tar)).places["a.png"]
+    data[place.offset + place.size_bytes - 1] ^= 1
     tar.write_bytes(data)
     assert sha256(LONG_AGO_NS) == before, "same size, same time: not read again"
     assert sha256(LONG_AGO_NS + 1) != before
