@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from manifests.errors import ManifestError
@@ -83,17 +82,9 @@ def _read_split(source: Source, data: YoloData, split: str, place: str, findings
     files = sorted(image_files(Path(place))) if is_folder else list(_listed(data, place, findings))
     if not files and not findings.problems:
         findings.problems.append(source.problem(f"no image of split {split} in {place}"))
-    labels: set[str] = set()
-    for file in map(normal, files):
-        labels.add(label_file(file))
-        objects: tuple[Object, ...] = ()
-        try:
-            if os.path.exists(label_file(file)):
-                complain = partial(_complain_of_row, findings, label_file(file))
-                text = read_text(label_file(file))
-                objects = read_rows(text, data.categories, data.keypoint_numbers, complain)
-        except ManifestError as error:
-            findings.problems += error.problems
+    files = list(map(normal, files))
+    for file in files:
+        objects = _objects(label_file(file), data, findings)
         findings.images.append(
             Found(
                 file=file,
@@ -104,15 +95,28 @@ def _read_split(source: Source, data: YoloData, split: str, place: str, findings
             )
         )
     if is_folder:
-        _complain_of_labels_without_image(place, labels, findings)
+        _complain_of_labels_without_image(place, set(map(label_file, files)), findings)
 
 
-def _complain_of_row(findings: Findings, file: str, line: int, message: str) -> None:
-    findings.complain(file, line, "", message)
+def _objects(file: str, data: YoloData, findings: Findings) -> tuple[Object, ...]:
+    """Those of a label file; an image without one has none."""
+    if not os.path.exists(file):
+        return ()
+
+    def complain(line: int, message: str) -> None:
+        findings.complain(file, line, "", message)
+
+    try:
+        return read_rows(read_text(file), data.categories, data.keypoint_numbers, complain)
+    except ManifestError as error:
+        findings.problems += error.problems
+        return ()
 
 
 def _complain_of_labels_without_image(place: str, labels: set[str], findings: Findings) -> None:
     folder = os.path.dirname(label_file(os.path.join(place, "image.jpg")))
+    if folder == place:  # Beside images, other text files may lie.
+        return
     for parent, _, names in os.walk(folder):
         for name in sorted(names):
             file = os.path.join(parent, name)

@@ -212,6 +212,13 @@ def test_labels_without_an_image_are_problems(tmp_path: Path) -> None:
     ]
 
 
+def test_other_text_beside_the_images_is_left_alone(tmp_path: Path) -> None:
+    write(tmp_path, train="more", val=None)
+    add_photos(tmp_path, "d/more/c.png")
+    (tmp_path / "d" / "more" / "README.txt").write_text("Of cats.")
+    assert only_image(tmp_path, ENTRY).inside == "more/c.png"
+
+
 def test_wrong_lines_of_a_list_are_named(tmp_path: Path) -> None:
     rows = ["images/val/b.png", "none.png", "../job.yaml", "/etc/passwd", "./images/val/b.png"]
     (tmp_path / "d").mkdir()
