@@ -14,7 +14,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from manifests.errors import ManifestError
+from manifests.errors import ManifestError, few_of_each_kind
 
 if TYPE_CHECKING:
     from flows.dataset import Summary
@@ -34,6 +34,7 @@ SOME_FAILED = 1
 WRONG_USE = 2
 INTERRUPTED = 130
 _FAILURES_SHOWN = 20
+_PROBLEMS_SHOWN = 20
 
 _ENCODERS_HELP = "compact (bundled), vgg19, vgg16, or random (for tests)."
 
@@ -116,13 +117,18 @@ def plan(
 
 @app.command()
 def validate(manifest: ManifestArgument) -> None:
-    """Check the manifest, its recipes and its lists; show every problem found."""
+    """Check the manifest, its recipes, lists and labels; show every problem found."""
     with _one_sentence_errors():
         from flows.job import check_manifest, read_for_run
+        from flows.label_range import out_of_range
+        from manifests.sources import list_content
 
-        problems = check_manifest(read_for_run(manifest))
+        read = read_for_run(manifest)
+        problems = check_manifest(read)
         if problems:
-            raise ManifestError(problems)
+            _complain("\n".join(map(str, problems)), WRONG_USE)
+        for line in out_of_range(list_content(read)):
+            _say(line)
         _say(f"{manifest}: valid")
 
 
@@ -301,7 +307,10 @@ def _one_sentence_errors() -> Iterator[None]:
     try:
         yield
     except ManifestError as error:
-        _complain(str(error), WRONG_USE)
+        lines = few_of_each_kind(error.problems, _PROBLEMS_SHOWN)
+        if len(lines) < len(error.problems):
+            lines.append("`gramflow validate` shows all of them")
+        _complain("\n".join(lines), WRONG_USE)
     except (UnusableImage, LedgerError, ServerError, ValueError) as error:
         _complain(str(error), WRONG_USE)
     except OSError as error:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+# What differs between two problems of one kind: numbers, paths, what is quoted.
+_PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|\S*/\S*|\d+")
 
 
 @dataclass(frozen=True)
@@ -33,3 +38,17 @@ class ManifestError(ValueError):
     def __reduce__(self) -> tuple[type[ManifestError], tuple[tuple[Problem, ...]]]:
         # Errors are pickled by what Exception was made with, which here is their text.
         return type(self), (self.problems,)
+
+
+def few_of_each_kind(problems: Sequence[Problem], most: int) -> list[str]:
+    """Problems as lines; of those that say the same of a folder's files, `most` and the count."""
+    kinds: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        said = _PARTICULARS.sub("", f"{problem.field} {problem.message}")
+        kinds.setdefault((os.path.dirname(problem.file), said), []).append(problem)
+    lines: list[str] = []
+    for of_kind in kinds.values():
+        lines += map(str, of_kind[:most])
+        if len(of_kind) > most:
+            lines.append(f"… and {len(of_kind) - most:,} more of this kind")
+    return lines

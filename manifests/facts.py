@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from manifests.images import UnusableImage, image_size, read_file
+from manifests.members import split_member
 
 _THREADS = 4
 _BATCH = 256
@@ -89,7 +90,7 @@ class FactsCache:
         if row is None:
             return None
         try:
-            state = os.stat(file)
+            state = os.stat(split_member(file)[0])
         except OSError:
             return None
         if (state.st_size, state.st_mtime_ns) != row[:2]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from manifests.members import UnusableShard, read_shard, split_member
+
 MAX_PIXELS = 100_000_000
 # What an encoder can take: the stride of its deepest layer.
 MIN_SIDE_PX = 16
@@ -51,18 +53,27 @@ class Decoded:
 
 
 def read_file(file: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
-    """All bytes of a file, and its state as they were read.
+    """All bytes of a file or of a member of a tar, and the file's state as they were read.
 
     Raises:
         UnusableImage: if it cannot be read, or is a pipe or device, which could block for ever.
     """
+    on_disk, member = split_member(os.fspath(file))
     try:
-        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        descriptor = os.open(on_disk, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with open(descriptor, "rb") as opened:
             state = os.fstat(descriptor)
             if not stat.S_ISREG(state.st_mode):
-                raise UnusableImage("is a folder, pipe or device; expected an image file")
-            return opened.read(), state
+                raise UnusableImage("is a folder, pipe or device; expected a file")
+            if not member:
+                return opened.read(), state
+            place = read_shard(on_disk).places[member]
+            opened.seek(place.offset)
+            return opened.read(place.size_bytes), state
+    except KeyError:
+        raise UnusableImage(f"is not in {on_disk}") from None
+    except UnusableShard as error:
+        raise UnusableImage(f"{on_disk} {error}") from None
     except OSError as error:
         raise UnusableImage(error.strerror or "cannot be read") from None
 
@@ -77,7 +88,7 @@ def image_size(data: bytes) -> tuple[int, int]:
         width, height = image.size
         try:
             orientation = image.getexif().get(_EXIF_ORIENTATION)
-        except Exception as error:  # of a PNG its pixels are read for it
+        except Exception as error:  # Pillow looks for a PNG's EXIF in all of its data
             raise UnusableImage(f"cannot be decoded: {error}") from error
         return (height, width) if orientation in _ROTATED_BY_A_QUARTER else (width, height)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 Box = tuple[float, float, float, float]
 Polygon = tuple[float, ...]
@@ -122,11 +123,20 @@ def check_box(box: Sequence[float]) -> Box:
     Raises:
         ValueError: for other than four finite numbers.
     """
-    numbers = all(isinstance(one, (int, float)) and not isinstance(one, bool) for one in box)
-    if len(box) != 4 or not numbers or not all(map(math.isfinite, box)):
+    if len(box) != 4 or not are_numbers(box):
         raise ValueError(f"expected a box of 4 finite numbers, got {list(box)!r}")
     x1, y1, x2, y2 = map(float, box)
     return x1, y1, x2, y2
+
+
+def are_numbers(values: Sequence[object]) -> bool:
+    """Whether all are numbers that a float holds: no text, no booleans, neither nan nor inf."""
+    if not set(map(type, values)) <= {int, float}:
+        return False
+    try:
+        return all(map(math.isfinite, cast("Sequence[float]", values)))
+    except OverflowError:  # a whole number beyond every float
+        return False
 
 
 def mirrored_by_name(keypoints: Sequence[str]) -> tuple[int, ...]:

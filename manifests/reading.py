@@ -63,7 +63,7 @@ def read_manifest(file: Path) -> ReadManifest:
         ManifestError: with every problem found, each with file, line and field.
     """
     file = file.expanduser().absolute()
-    node = _parse(file)
+    node = parse_yaml(file)
     if not isinstance(node, yaml.MappingNode):
         raise ManifestError([Problem(str(file), 1, "", "expected a mapping with version, name, …")])
     lines: dict[Field, int] = {}
@@ -71,13 +71,18 @@ def read_manifest(file: Path) -> ReadManifest:
     if problems:
         raise ManifestError(problems)
     try:
-        manifest = Manifest.model_validate(_construct(node, file))
+        manifest = Manifest.model_validate(construct_yaml(node, file))
     except ValidationError as error:
         raise ManifestError(_problems(error, str(file), lines)) from None
     return ReadManifest(manifest, file, lines)
 
 
-def _parse(file: Path) -> yaml.Node | None:
+def parse_yaml(file: Path) -> yaml.Node | None:
+    """The nodes of a YAML file, with their places; None for an empty one.
+
+    Raises:
+        ManifestError: for what is no YAML, has aliases or is too large.
+    """
     try:
         if file.stat().st_size > _BIGGEST_MANIFEST_BYTES:
             raise ManifestError([Problem(str(file), None, "", "is larger than 64 MiB")])
@@ -102,7 +107,12 @@ def _parse(file: Path) -> yaml.Node | None:
         raise ManifestError([Problem(str(file), None, "", "is nested too deeply")]) from None
 
 
-def _construct(node: yaml.Node, file: Path) -> Any:
+def construct_yaml(node: yaml.Node, file: Path) -> Any:
+    """The plain values that YAML nodes stand for.
+
+    Raises:
+        ManifestError: for what no value can be made of.
+    """
     loader = yaml.SafeLoader("")
     try:
         return loader.construct_document(node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,14 +11,10 @@ from manifests import tables
 from manifests.errors import ManifestError, Problem
 from manifests.labels import Category, Labels
 from manifests.readers.findings import Findings, Source, normal
-from manifests.readers.folders import is_glob, read_file, read_folder, read_glob
-from manifests.readers.lists import read_list
+from manifests.readers.formats import READERS, Reader, reader_of_dataset, reader_of_images
+from manifests.readers.masks import add_masks
 from manifests.reading import Field, ReadManifest
 from manifests.schema import Content, Style
-
-Reader = Callable[[Source, Findings], None]
-
-_READERS: dict[str, Reader] = {"folder": read_folder, "list": read_list}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +61,8 @@ def list_content(read: ReadManifest) -> ListedContent:
 
     Raises:
         ManifestError: with every problem: entries without images, unusable labels, unusable rows
-            of lists, files that are in two splits or have two labels.
+            of lists, files that are in two splits or have two labels, categories that have two
+            sets of keypoints.
     """
     problems: list[Problem] = []
     images: dict[str, ContentImage] = {}
@@ -73,23 +70,46 @@ def list_content(read: ReadManifest) -> ListedContent:
     for index, entry in enumerate(read.manifest.content):
         findings = _find(read, ("content", index), entry)
         problems += findings.problems
-        for category in findings.categories:
-            categories.setdefault(category.name, category)
-        for one in findings.images:
-            image = ContentImage(
-                one.file,
-                one.name,
-                one.inside,
-                one.split or entry.split or "train",
-                one.labels,
-                one.group or _group(entry.group, one.inside),
-            )
-            first = images.setdefault(one.file, image)
-            if message := _disagreement(image, first):
-                problems.append(read.problem(("content", index, "path"), message))
+        for message in (
+            *_add_categories(findings, categories),
+            *_add_images(findings, entry, images),
+        ):
+            problems.append(read.problem(("content", index, "path"), message))
     if problems:
         raise ManifestError(problems)
     return ListedContent(list(images.values()), tuple(categories.values()))
+
+
+def _add_categories(findings: Findings, categories: dict[str, Category]) -> Iterator[str]:
+    """Each name once, with keypoints if any dataset has them; yields what does not go together."""
+    for category in findings.categories:
+        first = categories.setdefault(category.name, category)
+        if category.keypoints and not first.keypoints:
+            categories[category.name] = replace(category, coco_id=first.coco_id)
+        elif category.keypoints and _mirrors(category) != _mirrors(first):
+            yield f"{category.name} has other keypoints here than where it is named first"
+
+
+def _mirrors(category: Category) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    return category.keypoints, category.flip_idx
+
+
+def _add_images(
+    findings: Findings, entry: Content, images: dict[str, ContentImage]
+) -> Iterator[str]:
+    """Each file once; yields what does not go together."""
+    for one in findings.images:
+        image = ContentImage(
+            one.file,
+            one.name,
+            one.inside,
+            one.split or entry.split or "train",
+            one.labels,
+            one.group or _group(entry.group, one.inside),
+        )
+        first = images.setdefault(one.file, image)
+        if message := _disagreement(image, first):
+            yield message
 
 
 def _disagreement(image: ContentImage, first: ContentImage) -> str | None:
@@ -157,29 +177,36 @@ def _find(read: ReadManifest, field: Field, entry: Content | Style) -> Findings:
         problem=partial(read.problem, (*field, "path")),
     )
     findings = Findings()
+    reader: Reader | None
     if isinstance(entry, Content):
         annotations = None if entry.annotations is None else read.resolve(entry.annotations)
         source = replace(source, annotations=annotations, split=entry.split)
-    reader = _reader(source, entry.format if isinstance(entry, Content) else None)
+        reader = READERS[entry.format] if entry.format else reader_of_dataset(source)
+        if annotations is not None and reader is not READERS["coco"]:
+            message = f"belongs to format coco; format {entry.format} has its labels in path"
+            findings.problems.append(read.problem((*field, "annotations"), message))
+    else:
+        reader = reader_of_images(source)
     try:
         if reader is not None:
             reader(source, findings)
-    except ManifestError as error:  # of a list that cannot be read
+    except ManifestError as error:  # of a dataset's file that cannot be read
         findings.problems += error.problems
+    except OSError as error:
+        why = f"{error.filename} cannot be read: {error.strerror}"
+        findings.problems.append(source.problem(why))
     if not findings.images and not findings.problems:
-        expected = "a folder, glob, image, .csv or .jsonl"
-        path = source.path
-        there = f"no image in {path}" if path.is_dir() else f"nothing at {path}"
-        findings.problems.append(source.problem(f"{there}; expected {expected}"))
+        findings.problems.append(source.problem(_nothing_found(source)))
+    if isinstance(entry, Content) and entry.masks is not None:
+        problem = partial(read.problem, (*field, "masks"))
+        add_masks(read.resolve(entry.masks), findings, problem)
     return findings
 
 
-def _reader(source: Source, format: str | None) -> Reader | None:
-    """The reader that the manifest names, or that fits what is there."""
-    if format is not None:
-        return _READERS[format]
-    if source.path.is_dir():
-        return read_folder
-    if source.path.is_file():
-        return read_list if source.path.suffix.lower() in tables.SUFFIXES else read_file
-    return read_glob if is_glob(source.written) else None
+def _nothing_found(source: Source) -> str:
+    there = f"no image in {source.path}" if source.path.exists() else f"nothing at {source.path}"
+    of_split = f" of split {source.split}" if source.split and source.path.exists() else ""
+    return (
+        f"{there}{of_split}; expected a folder, glob, image, .csv or .jsonl, or a dataset as "
+        "COCO, YOLO (data.yaml), VOC, imagefolder or tar shards"
+    )

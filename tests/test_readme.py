@@ -50,3 +50,13 @@ def test_the_example_manifests_are_manifests() -> None:
     examples = Path(__file__).parents[1] / "manifests" / "examples"
     for example in examples.glob("*.yaml"):
         Manifest.model_validate(yaml.safe_load(example.read_text()))
+
+
+def test_the_content_of_the_readme_is_content() -> None:
+    from manifests.schema import Content
+
+    labels_in = README.partition("### Labels in")[2]
+    found = re.search(r"```yaml\n(.*?)```", labels_in, re.DOTALL)
+    assert found is not None
+    entries = [Content.model_validate(one) for one in yaml.safe_load(found.group(1))["content"]]
+    assert [entry.format for entry in entries] == ["coco", "yolo", "voc", None]

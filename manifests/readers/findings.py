@@ -10,6 +10,13 @@ from pathlib import Path
 from manifests.errors import Problem
 from manifests.labels import Category, Labels
 
+_SPLIT_FOLDERS = frozenset(
+    {
+        *("train", "training", "validation", "valid", "val", "dev"),
+        *("test", "testing", "eval", "evaluation"),
+    }
+)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -62,6 +69,10 @@ class Findings:
     categories: list[Category] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
+    def complain(self, file: str, line: int | None, place: str, message: str) -> None:
+        """Add a problem of a dataset's file."""
+        self.problems.append(Problem(file, line, place, message))
+
 
 def joined(folder: str, inside: str) -> str:
     """A path as metadata has it: with '/', and as UTF-8, which file names need not be."""
@@ -69,19 +80,79 @@ def joined(folder: str, inside: str) -> str:
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
+def named(source: Source, file: str) -> str:
+    """A dataset's file as the manifest would write it, whose `path` is the dataset's main file."""
+    inside = os.path.relpath(file, source.path.parent)
+    return joined(os.path.dirname(source.written), inside)
+
+
+def split_of_folder(name: str) -> str:
+    """The split that a folder's name says, in the words that `datasets` knows; empty for others."""
+    return name if name.lower() in _SPLIT_FOLDERS else ""
+
+
+def category_name(value: object) -> str:
+    """The name of a class of objects. YAML and JSON may have it as a whole number.
+
+    Raises:
+        ValueError: for what is no text, or none that can be written down.
+    """
+    name = str(value) if type(value) is int else value
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"expected the name of a category, text, got {value!r}")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(
+            f"expected the name of a category, got half a character: {name!r}"
+        ) from None
+    return name
+
+
 def normal(path: Path | str) -> str:
     """An absolute path without `.` and `..`; one spelling a file."""
     return os.path.normpath(path)
 
 
+def check_path(value: object) -> str:
+    """A path to a file.
+
+    Raises:
+        ValueError: for what is no text, or none that can be a path.
+    """
+    if value is None or value == "":
+        raise ValueError("is required")
+    path = str(value) if type(value) is int else value
+    if not isinstance(path, str) or "\0" in path:
+        raise ValueError(f"expected a path, got {value!r}")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        raise ValueError(f"expected a path, got half a character: {path!r}") from None
+    return path
+
+
+def image_inside(folder: Path, name: object) -> str:
+    """The image `name` of a dataset that lies in `folder`.
+
+    Raises:
+        ValueError: for what is no name, a name that leads out of the folder, no image there.
+    """
+    path = check_path(name)
+    file = str(inside_folder(folder, path))
+    if not os.path.isfile(file):
+        raise ValueError(f"there is no image {path!r} in {folder}")
+    return file
+
+
 def inside_folder(folder: Path, name: str) -> Path:
-    """The file `name` of a dataset that lies in `folder`.
+    """The file `name` of a dataset that lies in `folder`, whether it is there or not.
 
     Raises:
         ValueError: for a name that leads out of the folder, or is none.
     """
     path = os.path.normpath(name)
     leads_out = os.path.isabs(path) or path.split(os.sep)[0] == os.pardir
-    if not name or "\0" in name or path == os.curdir or leads_out:
+    if not name or path == os.curdir or leads_out:
         raise ValueError(f"expected a file name that stays inside {folder}, got {name!r}")
     return folder / path

@@ -1,45 +1,40 @@
-"""Lists of images: .csv and .jsonl with a path, and perhaps label, split and group, a line."""
+"""Lists of images: .csv and .jsonl with a path a line, and perhaps labels, split and group."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 from manifests import tables
-from manifests.errors import Problem
-from manifests.labels import Labels, check_class_name
-from manifests.readers.findings import Findings, Found, Source, joined, normal
-from manifests.schema import check_plain_name
+from manifests.readers.columns import categories_of, labels_of, read_categories, split_of
+from manifests.readers.findings import Findings, Found, Source, check_path, joined, normal
 
 
 def read_list(source: Source, findings: Findings) -> None:
-    """A list's images; paths are relative to the list.
+    """A list's images; paths are relative to the list, and may lead anywhere.
 
-    Columns: `path` or `file_name`; `label`; `split`; `group_id`.
+    Columns: `path` or `file_name`; `label`; `objects`; `mask_file_name`; `split`; `group_id`.
 
     Raises:
         ManifestError: for a file that is no such list.
     """
+    folder = source.path.parent
+    known = read_categories((folder, folder.parent))
     for line, row in tables.read_table(source.path):
-        path = row.get("path", row.get("file_name"))
-        if path is None:
-            problem = Problem(str(source.path), line, "path", "is required (or file_name)")
-            findings.problems.append(problem)
-            continue
+        complain = partial(findings.complain, str(source.path), line)
         try:
-            findings.images.append(_found(source, str(path), row))
+            path = check_path(row.get("path", row.get("file_name")))
         except ValueError as error:
-            findings.problems.append(Problem(str(source.path), line, "label or split", str(error)))
-
-
-def _found(source: Source, path: str, row: dict[str, Any]) -> Found:
-    label = row.get("label")
-    return Found(
-        file=normal(source.path.parent / Path(path)),
-        name=joined(os.path.dirname(source.written), path),
-        inside=joined("", path),
-        labels=Labels(None if label is None else check_class_name(str(label))),
-        split=check_plain_name(str(row["split"])) if "split" in row else "",
-        group=str(row.get("group_id", "")),
-    )
+            complain("path", f"{error} (or file_name)")
+            continue
+        findings.images.append(
+            Found(
+                file=normal(folder / path),
+                name=joined(os.path.dirname(source.written), path),
+                inside=joined("", path),
+                labels=labels_of(row, folder, known, complain),
+                split=split_of(row, complain),
+                group=str(row.get("group_id") or ""),
+            )
+        )
+    findings.categories += categories_of((one.labels for one in findings.images), known)

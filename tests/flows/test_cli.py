@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -165,3 +166,39 @@ def test_help_names_the_commands() -> None:
     _, output = said("--help")
     for command in ("demo", "run", "plan", "validate", "stylize", "folder"):
         assert command in output
+
+
+def write_labels(job: JobFolder, *boxes: list[float]) -> None:
+    """A COCO file of one photograph with those boxes, as the job's content."""
+    annotations = [
+        {"id": index, "image_id": 1, "category_id": 1, "bbox": box}
+        for index, box in enumerate(boxes)
+    ]
+    document = {
+        "images": [{"id": 1, "file_name": "photo0.png", "width": 48, "height": 32}],
+        "categories": [{"id": 1, "name": "spot"}],
+        "annotations": annotations,
+    }
+    (job.folder / "coco.json").write_text(json.dumps(document))
+    job.write(content=[{"path": "photos/cat", "annotations": "coco.json"}])
+
+
+def test_validate_says_which_labels_leave_their_images(job: JobFolder) -> None:
+    write_labels(job, [1, 1, 5, 5], [40, 1, 9, 9], [48, 0, 5, 5], [3, 3, 0, 2])
+    assert said("validate", job.manifest) == (
+        0,
+        "boxes to be clipped: 1; objects to be dropped: 2 "
+        "dropped: photos/cat/photo0.png: object 2 (spot): its box has no area in the image "
+        "dropped: photos/cat/photo0.png: object 3 (spot): its box has no area in the image "
+        f"{job.manifest}: valid",
+    )
+
+
+def test_validate_shows_all_problems_of_labels_and_run_a_few(job: JobFolder) -> None:
+    write_labels(job, *([0, 0, 1] for _ in range(300)))
+    status, output = said("validate", job.manifest)
+    assert (status, output.count("bbox: expected [x, y, width, height]")) == (2, 300)
+    status, output = said("run", job.manifest)
+    assert (status, output.count("bbox: expected [x, y, width, height]")) == (2, 20)
+    assert "… and 280 more of this kind error: `gramflow validate` shows all of them" in output
+    assert not job.out.exists()

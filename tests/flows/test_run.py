@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tarfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,19 @@ def test_a_run_makes_every_image_of_the_manifest(job: JobFolder) -> None:
     }
     assert Counter(row["label"] for row in rows(job)) == {"cat": 18, "dog": 18}
     assert failures(job) == []
+
+
+def test_photographs_in_a_shard_are_content(job: JobFolder) -> None:
+    with tarfile.open(job.folder / "shard.tar", "w") as tar:
+        for file in sorted((job.folder / "photos").glob("cat/*")):
+            tar.add(file, file.name)
+    job.write(content=[{"path": "shard.tar"}], styles=[], augment={})
+    assert job.run().made == 2
+    paths = [row["content_path"] for row in rows(job)]
+    assert paths == ["shard.tar!/photo0.png", "shard.tar!/photo2.png"]
+    by_row = [Image.open(job.out / "train" / row["file_name"]).size for row in rows(job)]
+    photos = [Image.open(file).size for file in sorted((job.folder / "photos").glob("cat/*"))]
+    assert by_row == photos
 
 
 def test_rows_and_files_describe_each_other(job: JobFolder) -> None:

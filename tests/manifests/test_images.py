@@ -141,11 +141,21 @@ def test_damaged_files_decode_or_are_refused_and_never_worse(data: Any, kind: st
     whole = bytearray(saved(PHOTO, kind))
     for _ in range(data.draw(st.integers(1, 4))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    damaged = bytes(whole[: data.draw(st.integers(1, len(whole)))])
     try:
-        image = decode_image(bytes(whole[: data.draw(st.integers(1, len(whole)))])).image
+        size = image_size(damaged)
+        image = decode_image(damaged).image
     except UnusableImage:
         return
-    assert image.mode == "RGB"
+    assert (image.mode, image.size) == ("RGB", size)
+
+
+def test_the_size_of_a_png_with_broken_data_is_refused_as_the_image_is() -> None:
+    whole = bytearray(saved(PHOTO, "PNG"))
+    whole[whole.index(b"IDAT") + 20] ^= 1
+    for read in (image_size, decode_image):
+        with pytest.raises(UnusableImage, match="cannot be decoded"):
+            read(bytes(whole))
 
 
 @given(width=st.integers(1, 5000), height=st.integers(1, 5000), long_side=st.integers(16, 1024))

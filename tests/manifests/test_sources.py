@@ -77,9 +77,9 @@ def test_lists_give_paths_labels_and_splits(folder: Path) -> None:
     ("file", "text", "expected"),
     [
         ("l.csv", "label\ncat\n", "l.csv:2: path: is required"),
-        ("l.csv", "path,label\np/b.png,../x\n", "l.csv:2: label or split: expected a class"),
-        ("l.csv", "path,label\np/b.png,.x\n", "l.csv:2: label or split: expected a class"),
-        ("l.csv", "path,split\np/b.png,a/b\n", "l.csv:2: label or split: expected letters"),
+        ("l.csv", "path,label\np/b.png,../x\n", "l.csv:2: label: expected a class"),
+        ("l.csv", "path,label\np/b.png,.x\n", "l.csv:2: label: expected a class"),
+        ("l.csv", "path,split\np/b.png,a/b\n", "l.csv:2: split: expected letters"),
         ("l.csv", "path\np/b.png,3,4\n", "l.csv:2: has more values"),
         ("l.csv", 'path\n"p/b.png\n', "is not CSV: unexpected end of data"),
         ("l.jsonl", '{"path": "p/b.png"}\n{"path"\n', "l.jsonl:2: is not JSON"),

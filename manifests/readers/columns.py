@@ -1,0 +1,233 @@
+"""Labels as columns of metadata: `label`, `objects`, `mask_file_name`.
+
+`objects` is Hugging Face's notation for detection, a mapping of lists of one length with `bbox`
+([x, y, width, height] in pixels) and `categories` (names or numbers), with what gramflow adds to
+it (`manifests.label_rows`). https://huggingface.co/docs/datasets/image_dataset
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from manifests.errors import ManifestError, Problem
+from manifests.identity import canonical_json
+from manifests.labels import Category, Keypoint, Labels, Object, Polygon, Rle, check_class_name
+from manifests.readers.findings import category_name, image_inside
+from manifests.readers.shapes import box_of, keypoints_of, polygons_of, rle_of, shown
+from manifests.readers.texts import parse_json, read_text
+from manifests.schema import check_plain_name
+
+Row = Mapping[str, Any]
+Complain = Callable[[str, str], None]
+
+ABOUT = "dataset.json"
+_FEW_DIGITS = 10
+
+_OWN = frozenset({"bbox", "categories", "area", "iscrowd", "segmentation", "keypoints", "extras"})
+
+
+def read_categories(folders: Iterable[Path]) -> tuple[Category, ...]:
+    """The numbered categories of the first dataset.json of gramflow in one of `folders`.
+
+    Raises:
+        ManifestError: for a dataset.json whose `categories` are none.
+    """
+    for folder in folders:
+        file = folder / ABOUT
+        if file.is_file():
+            about = parse_json(read_text(str(file)), str(file))
+            if isinstance(about, dict) and "gramflow_version" in about:
+                return tuple(_categories(about.get("categories") or [], file))
+    return ()
+
+
+def labels_of(row: Row, folder: Path, known: Sequence[Category], complain: Complain) -> Labels:
+    """Labels of an image from its row; what is wrong is left out of them.
+
+    Args:
+        folder: that `mask_file_name` is relative to.
+        known: the categories that numbers stand for; empty: each number is its own name.
+        complain: takes (place in the row, what is wrong).
+    """
+    class_name, mask = None, ""
+    label, mask_name = row.get("label"), row.get("mask_file_name")
+    try:
+        class_name = check_class_name(str(label)) if label not in (None, "") else None
+    except ValueError as error:
+        complain("label", str(error))
+    try:
+        mask = image_inside(folder, mask_name) if mask_name else ""
+    except ValueError as error:
+        complain("mask_file_name", str(error))
+    return Labels(class_name, _objects(row.get("objects"), known, complain), mask)
+
+
+def split_of(row: Row, complain: Complain) -> str:
+    """Of column `split`; empty is none."""
+    try:
+        return check_plain_name(str(row["split"])) if row.get("split") else ""
+    except ValueError as error:
+        complain("split", str(error))
+        return ""
+
+
+def categories_of(labels: Iterable[Labels], known: Sequence[Category]) -> list[Category]:
+    """The known ones; else those that the objects have, in the order of their numbers or names."""
+    if known:
+        return list(known)
+    names = {one.category for of_image in labels for one in of_image.objects}
+    return [Category(name) for name in sorted(names, key=_number_first)]
+
+
+def _number_first(name: str) -> tuple[int, str]:
+    return (int(name), "") if name.isdecimal() and len(name) < _FEW_DIGITS else (sys.maxsize, name)
+
+
+def _objects(value: Any, known: Sequence[Category], complain: Complain) -> tuple[Object, ...]:
+    found: list[Object] = []
+    try:
+        columns = _columns(value)
+    except ValueError as error:
+        complain("objects", str(error))
+        return ()
+    by_name = {category.name: category for category in known}
+    for index, values in enumerate(zip(*columns.values())):
+        try:
+            found.append(_object(dict(zip(columns, values)), known, by_name))
+        except ValueError as error:
+            complain(f"objects[{index}]", str(error))
+    return tuple(found)
+
+
+def _columns(value: Any) -> dict[str, list[Any]]:
+    if isinstance(value, str):
+        value = _json(value, "")
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(one, list) for one in value.values()):
+        raise ValueError(f"expected {{bbox: [...], categories: [...]}}, got {shown(value)}")
+    if value and not {"bbox", "categories"} <= value.keys():
+        raise ValueError(f"expected bbox and categories, got {', '.join(map(str, value))}")
+    if len(set(map(len, value.values()))) > 1:
+        counts = ", ".join(f"{len(one)} {name}" for name, one in value.items())
+        raise ValueError(f"expected lists of one length, got {counts}")
+    return value
+
+
+def _object(one: Row, known: Sequence[Category], by_name: Mapping[str, Category]) -> Object:
+    category = _category(one["categories"], known, by_name)
+    polygons, rle = _segmentation(one.get("segmentation"))
+    if one.get("iscrowd") not in (None, 0, 1):
+        raise ValueError(f"iscrowd: expected 0 or 1, got {shown(one['iscrowd'])}")
+    return Object(
+        category.name,
+        box_of(one["bbox"]),
+        polygons,
+        rle,
+        _keypoints(one.get("keypoints"), category),
+        bool(one.get("iscrowd")),
+        _extras(one),
+    )
+
+
+def _category(value: Any, known: Sequence[Category], by_name: Mapping[str, Category]) -> Category:
+    if type(value) is int and known:
+        if not 0 <= value < len(known):
+            raise ValueError(
+                f"categories: expected 0..{len(known) - 1}, the places in {ABOUT}, got {value}"
+            )
+        return known[value]
+    if type(value) is int and value < 0:
+        raise ValueError(f"categories: expected numbers >= 0 or names, got {value}")
+    name = category_name(value)
+    if known and name not in by_name:
+        raise ValueError(f"categories: {name!r} is not among those of {ABOUT}")
+    return by_name.get(name) or Category(name)
+
+
+def _segmentation(value: Any) -> tuple[tuple[Polygon, ...], Rle | None]:
+    if isinstance(value, str):
+        value = _json(value, "segmentation: ")
+    if value is None:
+        return (), None
+    if isinstance(value, list):
+        return polygons_of(value), None
+    if not isinstance(value, dict) or not isinstance(value.get("outline", []), list):
+        raise ValueError(f"segmentation: expected polygons or run lengths, got {shown(value)}")
+    return polygons_of(value.get("outline", [])), rle_of(value, 0, 0)
+
+
+def _keypoints(value: Any, category: Category) -> tuple[Keypoint, ...]:
+    if value is None or value == []:
+        return ()
+    if not isinstance(value, list) or not category.keypoints:
+        raise ValueError(
+            f"keypoints: expected none, for {ABOUT} names none of category {category.name!r}"
+        )
+    return keypoints_of(value, len(category.keypoints))
+
+
+def _extras(one: Row) -> str:
+    if one.get("extras") is not None:
+        extras = one["extras"]
+        if not isinstance(extras, str) or not isinstance(_json(extras, "extras: "), dict):
+            raise ValueError(f"extras: expected a JSON object as text, got {shown(extras)}")
+        return extras
+    try:
+        return canonical_json({k: v for k, v in one.items() if k not in _OWN and v is not None})
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"a list besides bbox and categories is no JSON: {error}") from None
+
+
+def _json(text: str, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{what}is not JSON: {error}") from None
+
+
+def _categories(listed: Any, file: Path) -> Iterable[Category]:
+    """Categories as dataset.json has them: every field of Category."""
+    problems = []
+    categories: dict[str, Category] = {}
+    for index, one in enumerate(listed if isinstance(listed, list) else [listed]):
+        try:
+            category = _as_category(one)
+            if category.name in categories:
+                raise ValueError(f"name {category.name!r} is given twice")
+            categories[category.name] = category
+        except ValueError as error:
+            problems.append(Problem(str(file), None, f"categories[{index}]", str(error)))
+    if problems:
+        raise ManifestError(problems)
+    return categories.values()
+
+
+def _as_category(one: Any) -> Category:
+    if not isinstance(one, dict):
+        raise ValueError(f"expected an object with a name, got {shown(one)}")
+    keypoints = one.get("keypoints") or []
+    count = len(keypoints) if isinstance(keypoints, list) else 0
+    places = range(count)
+    flip_idx = one.get("flip_idx") or list(places)
+    skeleton = one.get("skeleton") or []
+    if not isinstance(flip_idx, list) or sorted(map(str, flip_idx)) != sorted(map(str, places)):
+        raise ValueError(f"flip_idx: expected each place of a keypoint once, got {shown(flip_idx)}")
+    if not isinstance(skeleton, list) or not all(
+        isinstance(pair, list) and len(pair) == 2 and all(place in places for place in pair)
+        for pair in skeleton
+    ):
+        raise ValueError(f"skeleton: expected pairs of places of keypoints, got {shown(skeleton)}")
+    coco_id = one.get("coco_id")
+    return Category(
+        name=category_name(one.get("name")),
+        supercategory=str(one.get("supercategory") or ""),
+        keypoints=tuple(map(category_name, keypoints)) if count else (),
+        skeleton=tuple((int(first), int(second)) for first, second in skeleton),
+        flip_idx=tuple(map(int, flip_idx)),
+        coco_id=coco_id if type(coco_id) is int else None,
+    )

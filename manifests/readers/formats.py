@@ -1,0 +1,61 @@
+"""Which reader fits a dataset: the one of the format that is named, or of what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from manifests import tables
+from manifests.readers.coco import read_coco
+from manifests.readers.findings import Findings, Source
+from manifests.readers.folders import is_glob, read_file, read_folder, read_glob
+from manifests.readers.imagefolder import metadata_files, read_imagefolder
+from manifests.readers.lists import read_list
+from manifests.readers.shard_names import names_shards
+from manifests.readers.shards import read_shards
+from manifests.readers.voc import read_voc
+from manifests.readers.yolo import data_file, read_yolo
+
+Reader = Callable[[Source, Findings], None]
+
+READERS: dict[str, Reader] = {
+    "folder": read_folder,
+    "list": read_list,
+    "coco": read_coco,
+    "yolo": read_yolo,
+    "voc": read_voc,
+    "imagefolder": read_imagefolder,
+    "webdataset": read_shards,
+}
+_BY_SUFFIX = {".yaml": read_yolo, ".yml": read_yolo, ".json": read_coco}
+
+
+def reader_of_images(source: Source) -> Reader | None:
+    """For images without labels: a folder, a list, an image or a glob; None where nothing is."""
+    if source.path.is_dir():
+        return read_folder
+    if source.path.is_file():
+        return read_list if source.path.suffix.lower() in tables.SUFFIXES else read_file
+    return read_glob if is_glob(source.written) else None
+
+
+def reader_of_dataset(source: Source) -> Reader | None:
+    """For images with labels, found by looking; None where nothing is."""
+    if source.annotations is not None:
+        return read_coco
+    if names_shards(source.path):
+        return read_shards
+    if source.path.is_dir():
+        return _reader_of_folder(source.path)
+    if source.path.is_file() and source.path.suffix.lower() in _BY_SUFFIX:
+        return _BY_SUFFIX[source.path.suffix.lower()]
+    return reader_of_images(source)
+
+
+def _reader_of_folder(folder: Path) -> Reader:
+    if metadata_files(folder):
+        return read_imagefolder
+    if (folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir():
+        return read_voc
+    has_labels_apart = (folder / "images").is_dir() and (folder / "labels").is_dir()
+    return read_yolo if data_file(folder) or has_labels_apart else read_folder

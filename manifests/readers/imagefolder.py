@@ -1,0 +1,112 @@
+"""Hugging Face's imagefolder: metadata.jsonl, .csv or .parquet with `file_name` and labels.
+
+Format: https://huggingface.co/docs/datasets/image_dataset. Gramflow's own output is one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from manifests import tables
+from manifests.labels import Category
+from manifests.readers.columns import (
+    Complain,
+    categories_of,
+    labels_of,
+    read_categories,
+    split_of,
+)
+from manifests.readers.findings import (
+    Findings,
+    Found,
+    Source,
+    image_inside,
+    joined,
+    normal,
+    split_of_folder,
+)
+
+# Where a folder has several, they say the same; JSON Lines say it with their lines.
+_METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+
+
+def read_imagefolder(source: Source, findings: Findings) -> None:
+    """The images that metadata name; images without a row are no part of the dataset.
+
+    Metadata lie in the folder, or in each of its folders (`train`, `test`), and `file_name` is
+    relative to them. The split is column `split`, else what the folder's name says.
+
+    Raises:
+        ManifestError: for metadata that are no table.
+    """
+    files = metadata_files(source.path)
+    if not files:
+        expected = f"expected {', '.join(_METADATA)} in {source.path} or in its folders"
+        findings.problems.append(source.problem(expected))
+    known = read_categories((source.path, source.path.parent))
+    for file in files:
+        _read_metadata(source, file, known, findings)
+    findings.categories += categories_of((one.labels for one in findings.images), known)
+
+
+def metadata_files(folder: Path) -> list[Path]:
+    """The metadata of an imagefolder: those of its folders, else its own."""
+    inner = sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
+    return [*_first_metadata(inner)] or [*_first_metadata([folder])]
+
+
+def _first_metadata(folders: Sequence[Path]) -> Iterator[Path]:
+    for folder in folders:
+        of_folder = [folder / name for name in _METADATA if (folder / name).is_file()]
+        yield from of_folder[:1]
+
+
+def _read_metadata(
+    source: Source, file: Path, known: Sequence[Category], findings: Findings
+) -> None:
+    of_folder = "" if file.parent == source.path else split_of_folder(file.parent.name)
+    lines: dict[str, int] = {}
+    for line, row in tables.read_table(file):
+        complain = partial(findings.complain, str(file), line)
+        split = split_of(row, complain) or of_folder
+        if source.split and split and split != source.split:
+            continue
+        found = _found(source, file.parent, row, split, known, complain)
+        if found is None:
+            continue
+        if found.file in lines:
+            complain("file_name", f"is that of line {lines[found.file]}, too")
+        else:
+            lines[found.file] = line
+            findings.images.append(found)
+
+
+def _found(
+    source: Source,
+    folder: Path,
+    row: dict[str, Any],
+    split: str,
+    known: Sequence[Category],
+    complain: Complain,
+) -> Found | None:
+    try:
+        file = normal(image_inside(folder, row.get("file_name")))
+    except ValueError as error:
+        hint = "; for class folders beside other metadata, name `format: folder`"
+        complain("file_name", str(error) + (hint if "file_name" not in row else ""))
+        return None
+    inside = os.path.relpath(file, source.path)
+    return Found(
+        file=file,
+        name=joined(source.written, inside),
+        inside=joined("", inside),
+        labels=labels_of(row, folder, known, complain),
+        split=split,
+        group=str(row.get("group_id") or ""),
+    )

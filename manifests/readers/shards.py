@@ -1,0 +1,149 @@
+"""WebDataset: samples in tar shards, read without unpacking.
+
+Format: https://github.com/webdataset/webdataset. The files of a sample have one key, their path
+up to the first dot of the name: `000.jpg`, `000.cls` (class), `000.json` (labels as a row of
+metadata has them) and `000.mask.png` (semantic mask). Other files are left out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from manifests.errors import ManifestError
+from manifests.images import SUFFIXES
+from manifests.labels import Category, Labels
+from manifests.members import Shard, UnusableShard, member_path, read_shard
+from manifests.readers.columns import (
+    Complain,
+    categories_of,
+    labels_of,
+    read_categories,
+    split_of,
+)
+from manifests.readers.findings import (
+    Findings,
+    Found,
+    Source,
+    inside_folder,
+    joined,
+    split_of_folder,
+)
+from manifests.readers.shard_names import shards_of, shards_root
+from manifests.readers.texts import parse_json, read_text
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Attributes:
+    files: suffix, in small letters and without dot, -> path of the member.
+    """
+
+    tar: str
+    key: str
+    files: Mapping[str, str]
+
+    @property
+    def images(self) -> list[str]:
+        return [file for suffix, file in self.files.items() if f".{suffix}" in SUFFIXES]
+
+
+def read_shards(source: Source, findings: Findings) -> None:
+    """The samples of a shard, of a folder of shards or of a pattern (`s-{000000..000011}.tar`)."""
+    root = Path(shards_root(str(source.path)))
+    known = read_categories((root, root.parent))
+    try:
+        shards = shards_of(source.path)
+    except ValueError as error:
+        findings.problems.append(source.problem(str(error)))
+        return
+    for tar in shards:
+        try:
+            shard = read_shard(tar)
+        except UnusableShard as error:
+            findings.complain(tar, None, "", str(error))
+        except OSError as error:
+            findings.complain(tar, None, "", error.strerror or "cannot be read")
+        else:
+            for sample in _samples(tar, shard, findings):
+                _read_sample(source, root, sample, known, findings)
+    findings.categories += categories_of((one.labels for one in findings.images), known)
+
+
+def _samples(tar: str, shard: Shard, findings: Findings) -> list[_Sample]:
+    for name in shard.repeated:
+        findings.complain(tar, None, name, "is in the shard more than once")
+    samples: dict[str, dict[str, str]] = {}
+    for member in shard.places:
+        try:
+            inside_folder(Path(tar), member)
+        except ValueError as error:
+            findings.complain(tar, None, "", str(error))
+            continue
+        folder, name = os.path.split(member)
+        first, _, suffix = name.partition(".")
+        if first and suffix:
+            files = samples.setdefault(os.path.join(folder, first), {})
+            files[suffix.lower()] = member_path(tar, member)
+    return [_Sample(tar, key, files) for key, files in samples.items()]
+
+
+def _read_sample(
+    source: Source, root: Path, sample: _Sample, known: Sequence[Category], findings: Findings
+) -> None:
+    labelled = sample.files.keys() & {"json", "cls"}
+    if len(sample.images) != 1:
+        if sample.images or labelled:
+            count = len(sample.images)
+            findings.complain(sample.tar, None, sample.key, f"expected one image, got {count}")
+        return
+    complain = partial(findings.complain, sample.files.get("json", sample.tar), None)
+    try:
+        row = _row(sample)
+    except ManifestError as error:
+        findings.problems += error.problems
+        return
+    of_folder = split_of_folder(os.path.basename(os.path.dirname(sample.tar)))
+    split = split_of(row, complain) or of_folder
+    if source.split and split and split != source.split:
+        return
+    inside = os.path.relpath(sample.images[0], root)
+    findings.images.append(
+        Found(
+            file=sample.images[0],
+            name=joined(shards_root(source.written), inside),
+            inside=joined("", inside),
+            labels=_labels(sample, row, known, complain),
+            split=split,
+            group=str(row.get("group_id") or ""),
+        )
+    )
+
+
+def _row(sample: _Sample) -> dict[str, Any]:
+    """The labels of a sample as a row of metadata.
+
+    Raises:
+        ManifestError: for a member that is not what its suffix says.
+    """
+    row: dict[str, Any] = {}
+    if file := sample.files.get("json"):
+        value = parse_json(read_text(file), file)
+        # Others keep lists and numbers there, which say nothing of the image to us.
+        row = value if isinstance(value, dict) else {}
+    if not row.get("label") and "cls" in sample.files:
+        row = row | {"label": read_text(sample.files["cls"]).strip()}
+    return row
+
+
+def _labels(
+    sample: _Sample, row: Mapping[str, Any], known: Sequence[Category], complain: Complain
+) -> Labels:
+    # The row's mask is that of the folder that it comes from; here it is a member.
+    without_mask = {key: value for key, value in row.items() if key != "mask_file_name"}
+    labels = labels_of(without_mask, Path(), known, complain)
+    return replace(labels, semantic_mask=sample.files.get("mask.png", ""))

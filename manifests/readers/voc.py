@@ -1,0 +1,222 @@
+"""Pascal VOC: an XML file of objects for each image, and lists of the images of each split.
+
+Format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/devkit_doc.pdf, sections 3 and 5. Boxes are
+in pixels that count from 1 and include the last: xmin, ymin, xmax, ymax become the continuous
+xmin - 1, ymin - 1, xmax, ymax, where the first pixel spans 0..1.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from manifests.errors import ManifestError
+from manifests.identity import canonical_json
+from manifests.labels import Box, Category, Labels, Object, check_box
+from manifests.readers.findings import (
+    Findings,
+    Found,
+    Source,
+    category_name,
+    inside_folder,
+    joined,
+    normal,
+)
+from manifests.readers.folders import image_files
+from manifests.readers.texts import read_text
+from manifests.readers.xml_tree import Element, read_xml
+
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+_SPLITS = ("train", "val", "trainval", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """An image by its name without suffix, and where a list names it."""
+
+    id: str
+    split: str = ""
+    file: str = ""
+    line: int | None = None
+
+
+def read_voc(source: Source, findings: Findings) -> None:
+    """The images of ImageSets/Main/<split>.txt; without lists, those that have an XML file.
+
+    Without a `split` in the manifest, those of all lists; `trainval` only where neither of its
+    halves is there, lists of one class (`cat_train.txt`) never.
+    """
+    listed = _listed(source, findings)
+    images = _images(source.path / "JPEGImages", findings)
+    annotations = source.path / "Annotations"
+    names: set[str] = set()
+    for one in listed:
+        file = str(annotations / f"{one.id}.xml")
+        if not os.path.isfile(file):
+            findings.complain(one.file, one.line, "", f"there is no {file} for {one.id!r}")
+            continue
+        try:
+            root = read_xml(file)
+        except ManifestError as error:
+            findings.problems += error.problems
+            continue
+        labels = _labels(root, file, findings)
+        names.update(each.category for each in labels.objects)
+        image = images.get(one.id) or _by_filename(root, file, images, findings)
+        if image is not None:
+            inside = joined("", os.path.relpath(image, source.path / "JPEGImages"))
+            name = joined(source.written, f"JPEGImages/{inside}")
+            findings.images.append(Found(image, name, inside, labels, one.split))
+    findings.categories += [Category(name) for name in sorted(names)]
+
+
+def _listed(source: Source, findings: Findings) -> list[_Listed]:
+    lists = source.path / "ImageSets" / "Main"
+    there = {path.stem: path for path in sorted(lists.glob("*.txt"))}
+    splits = [source.split] if source.split else _whole_lists(there)
+    if not there:
+        return [*_annotated(source.path / "Annotations", source.split)]
+    if unknown := set(splits) - set(there):
+        has = ", ".join(_whole_lists(there))
+        message = f"there is no {lists / unknown.pop()}.txt; split can be {has}"
+        findings.problems.append(source.problem(message))
+        return []
+    listed: list[_Listed] = []
+    for split in splits:
+        try:
+            listed += _of_list(there[split], split, findings)
+        except ManifestError as error:
+            findings.problems += error.problems
+    return listed
+
+
+def _whole_lists(names: Iterable[str]) -> list[str]:
+    whole = [name for name in names if not name.endswith(tuple(f"_{s}" for s in _SPLITS))]
+    halves = {"train", "val"} & set(whole)
+    return [name for name in whole if name != "trainval" or not halves]
+
+
+def _of_list(file: Path, split: str, findings: Findings) -> list[_Listed]:
+    listed: dict[str, _Listed] = {}
+    for line, row in enumerate(read_text(str(file)).split("\n"), start=1):
+        columns = row.split()
+        if not columns:
+            continue
+        id_ = columns[0]
+        try:
+            inside_folder(file.parent, id_)
+            if id_ in listed:
+                raise ValueError(f"{id_!r} is in line {listed[id_].line}, too")
+        except ValueError as error:
+            findings.complain(str(file), line, "", str(error))
+        else:
+            listed[id_] = _Listed(id_, split, str(file), line)
+    return list(listed.values())
+
+
+def _annotated(folder: Path, split: str) -> Iterable[_Listed]:
+    for file in sorted(folder.rglob("*.xml")):
+        yield _Listed(str(file.relative_to(folder).with_suffix("")), split)
+
+
+def _images(folder: Path, findings: Findings) -> dict[str, str]:
+    """Image files by their path without suffix."""
+    images: dict[str, str] = {}
+    for file in sorted(image_files(folder)):
+        file = normal(file)
+        first = images.setdefault(os.path.splitext(os.path.relpath(file, folder))[0], file)
+        if first != file:
+            message = f"has {os.path.basename(first)}, too; one XML file is of one image"
+            findings.complain(file, None, "", message)
+    return images
+
+
+def _by_filename(
+    root: Element, file: str, images: dict[str, str], findings: Findings
+) -> str | None:
+    """The image that the XML names, where none has the XML's own name."""
+    element = root.child("filename")
+    name, line = ("", root.line) if element is None else (element.text, element.line)
+    try:
+        inside = str(inside_folder(Path(), name)) if name else ""
+    except ValueError as error:
+        findings.complain(file, line, "filename", str(error))
+        return None
+    image = images.get(os.path.splitext(inside)[0])
+    if image is None:
+        findings.complain(file, line, "filename", f"there is no image {name!r} in JPEGImages")
+    return image
+
+
+def _labels(root: Element, file: str, findings: Findings) -> Labels:
+    objects = []
+    for index, element in enumerate(one for one in root.children if one.tag == "object"):
+        try:
+            objects.append(_object(element))
+        except ValueError as error:
+            place = f"object[{index}] ({element.text_of('name')})"
+            findings.complain(file, element.line, place, str(error))
+    try:
+        width, height = _size(root.child("size"))
+    except ValueError as error:
+        findings.complain(file, root.line, "size", str(error))
+        width = height = 0
+    return Labels(objects=tuple(objects), width=width, height=height)
+
+
+def _size(element: Element | None) -> tuple[float, float]:
+    """(width, height) in pixels; 0 where the file does not say."""
+    if element is None:
+        return 0, 0
+    width, height = (_number(element, tag) for tag in ("width", "height"))
+    if min(width, height) < 0 or (min(width, height) == 0 and max(width, height) > 0):
+        raise ValueError(f"expected width and height in pixels, got {width:g} and {height:g}")
+    return width, height
+
+
+def _object(element: Element) -> Object:
+    name = category_name(element.text_of("name"))
+    bndbox = element.child("bndbox")
+    if bndbox is None:
+        raise ValueError(f"expected bndbox with {', '.join(_SIDES)}")
+    others = [one for one in element.children if one.tag != "name" and one is not bndbox]
+    return Object(name, _box(bndbox), extras=canonical_json(_plain(others)))
+
+
+def _box(bndbox: Element) -> Box:
+    xmin, ymin, xmax, ymax = (_number(bndbox, side) for side in _SIDES)
+    return check_box((xmin - 1, ymin - 1, xmax, ymax))
+
+
+def _number(element: Element, tag: str) -> float:
+    text = element.text_of(tag)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"expected {tag}, a finite number, got {text!r}")
+    return number
+
+
+def _plain(elements: list[Element]) -> dict[str, Any]:
+    """Elements as a JSON object: whole numbers as such, other text as it is, repeated as lists."""
+    plain: dict[str, Any] = {}
+    for element in elements:
+        value = _plain(element.children) if element.children else _whole_or_text(element.text)
+        if element.tag not in plain:
+            plain[element.tag] = value
+        elif isinstance(plain[element.tag], list):
+            plain[element.tag].append(value)
+        else:
+            plain[element.tag] = [plain[element.tag], value]
+    return plain
+
+
+def _whole_or_text(text: str) -> int | str:
+    short = text.isdecimal() and text.isascii() and len(text) < 10
+    return int(text) if short and str(int(text)) == text else text

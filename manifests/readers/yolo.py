@@ -1,0 +1,143 @@
+"""YOLO: a data.yaml, images, and a label file for each image that has objects.
+
+Format: https://docs.ultralytics.com/datasets. The labels of `…/images/a.jpg` are
+`…/labels/a.txt`: the last folder `images` of the path becomes `labels`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from manifests.errors import ManifestError
+from manifests.labels import Labels, Object
+from manifests.readers.findings import (
+    Findings,
+    Found,
+    Source,
+    check_path,
+    image_inside,
+    joined,
+    named,
+    normal,
+)
+from manifests.readers.folders import image_files
+from manifests.readers.texts import read_text
+from manifests.readers.yolo_data import YoloData, read_yolo_data
+from manifests.readers.yolo_rows import read_rows
+
+DATA_FILES = ("data.yaml", "data.yml")
+# Labelling programs write the class names there, beside the label files.
+_NO_LABELS = frozenset({"classes.txt"})
+
+
+def read_yolo(source: Source, findings: Findings) -> None:
+    """The images of a data.yaml's splits, or of the one that the manifest names.
+
+    Raises:
+        ManifestError: for a data.yaml or a list that cannot be used.
+    """
+    file = data_file(source.path)
+    if file is None:
+        expected = f"expected a data.yaml, which names classes and splits, in {source.path}"
+        findings.problems.append(source.problem(expected))
+        return
+    data = read_yolo_data(file)
+    splits = [source.split] if source.split else list(data.splits)
+    if unknown := set(splits) - set(data.splits):
+        has = ", ".join(data.splits)
+        message = f"{file} has no split {unknown.pop()}; it has {has}"
+        findings.problems.append(source.problem(message))
+        return
+    findings.categories += data.categories
+    folders: dict[str, str] = {}
+    for split in splits:
+        for place in data.splits[split]:
+            if place in folders:
+                message = f"is the same as {folders[place]}; choose one with the manifest's split"
+                findings.complain(str(file), data.lines[split], split, message)
+            else:
+                folders[place] = split
+                _read_split(source, data, split, place, findings)
+
+
+def data_file(path: Path) -> Path | None:
+    """The data.yaml that is meant by its own path or by that of its folder."""
+    if not path.is_dir():
+        return path
+    there = [path / name for name in DATA_FILES if (path / name).is_file()]
+    return there[0] if there else None
+
+
+def label_file(image: str) -> str:
+    """Where the labels of an image are."""
+    before, images, after = image.rpartition(f"{os.sep}images{os.sep}")
+    labels = f"{before}{os.sep}labels{os.sep}" if images else ""
+    return os.path.splitext(labels + after)[0] + ".txt"
+
+
+def _read_split(source: Source, data: YoloData, split: str, place: str, findings: Findings) -> None:
+    is_folder = os.path.isdir(place)
+    files = sorted(image_files(Path(place))) if is_folder else list(_listed(data, place, findings))
+    if not files and not findings.problems:
+        findings.problems.append(source.problem(f"no image of split {split} in {place}"))
+    files = list(map(normal, files))
+    for file in files:
+        objects = _objects(label_file(file), data, findings)
+        findings.images.append(
+            Found(
+                file=file,
+                name=named(source, file),
+                inside=joined("", os.path.relpath(file, data.root)),
+                labels=Labels(objects=objects, width=1, height=1),
+                split=split,
+            )
+        )
+    if is_folder:
+        _complain_of_labels_without_image(place, set(map(label_file, files)), findings)
+
+
+def _objects(file: str, data: YoloData, findings: Findings) -> tuple[Object, ...]:
+    """Those of a label file; an image without one has none."""
+    if not os.path.exists(file):
+        return ()
+
+    def complain(line: int, message: str) -> None:
+        findings.complain(file, line, "", message)
+
+    try:
+        return read_rows(read_text(file), data.categories, data.keypoint_numbers, complain)
+    except ManifestError as error:
+        findings.problems += error.problems
+        return ()
+
+
+def _complain_of_labels_without_image(place: str, labels: set[str], findings: Findings) -> None:
+    folder = os.path.dirname(label_file(os.path.join(place, "image.jpg")))
+    if folder == place:  # Beside images, other text files may lie.
+        return
+    for parent, _, names in os.walk(folder):
+        for name in sorted(names):
+            file = os.path.join(parent, name)
+            if name.endswith(".txt") and name not in _NO_LABELS and file not in labels:
+                findings.complain(file, None, "", f"there is no image for it in {place}")
+
+
+def _listed(data: YoloData, file: str, findings: Findings) -> Iterator[str]:
+    """The images that a .txt names, one a line, relative to it, all inside the dataset."""
+    folder = os.path.dirname(file)
+    lines: dict[str, int] = {}
+    for line, row in enumerate(read_text(file).split("\n"), start=1):
+        if not row.strip():
+            continue
+        try:
+            path = os.path.join(folder, check_path(row.strip()))
+            image = normal(image_inside(data.root, os.path.relpath(path, data.root)))
+            if image in lines:
+                raise ValueError(f"is named in line {lines[image]}, too")
+        except ValueError as error:
+            findings.complain(file, line, "", str(error))
+        else:
+            lines[image] = line
+            yield image
