@@ -29,6 +29,8 @@ Move = Callable[..., Mapping[str, npt.NDArray[Any]]]
 _LOST = np.nan
 # Legs of the right angle that each object carries along, to see how it was turned.
 _FRAME_PX = 8.0
+# Some transforms compute boxes in 32 bits: a quarter must not be less than a quarter.
+_ROUNDING = 1e-5
 _UNLABELLED: Keypoint = (0.0, 0.0, NOT_LABELLED)
 
 
@@ -315,9 +317,9 @@ def _why_dropped(left: _Left, keep: Keep) -> str:
     share, area = left.share * left.seen, left.area * left.seen
     if area <= 0:
         return "nothing of it is left in the image"
-    if share < keep.min_visibility:
+    if share < keep.min_visibility * (1 - _ROUNDING):
         return f"{share:.3f} of it is left, less than min_visibility {keep.min_visibility:g}"
-    if area < keep.min_area:
+    if area < keep.min_area * (1 - _ROUNDING):
         return f"{area:.1f} square pixels of it are left, less than min_area {keep.min_area:g}"
     return ""
 

@@ -12,8 +12,8 @@ from manifests.labels import Box
 Places = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.int64]
 
-# How far from a point its neighbours are asked, where a transform left its own pixel out.
-_NEIGHBOURS_PX = (0, 1, 2, 4, 8)
+# A point's own pixel, and the nearest: a transform that makes things smaller leaves pixels out.
+_NEIGHBOURS_PX = (0, 1)
 
 
 def own_places(width: int, height: int) -> Places:

@@ -104,8 +104,10 @@ def scaled_rle(rle: Rle, width: int, height: int) -> Rle:
     if (rle.width, rle.height) == (width, height):
         return rle
     mask = _decoded(rle, rle.width, rle.height)
-    resized = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-    return Rle(height, width, coco_mask.encode(np.asfortranarray(resized))["counts"].decode())
+    columns = ((np.arange(width) + 0.5) * rle.width / width).astype(int)
+    rows = ((np.arange(height) + 0.5) * rle.height / height).astype(int)
+    resized = np.asfortranarray(mask[rows][:, columns])
+    return Rle(height, width, coco_mask.encode(resized)["counts"].decode("ascii"))
 
 
 def _outline(contour: npt.NDArray[np.int32], shape: Shape) -> Polygon:
