@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from augment.places import landing, own_places
+from augment.places import Origins, landing, origins, own_places
 from augment.shapes import Shape, cut_out, outline_of, rle_of, scaled_rle, shape_of
 from manifests.labels import (
     NOT_LABELLED,
@@ -175,9 +175,10 @@ class Moving:
         areas: list[float] = []
         dropped: list[Dropped] = []
         points = iter(self._points.tolist())
+        come_from = None if self._places is None else origins(self._places)
         for index, one in enumerate(self._objects):
             own_points = [next(points) for _ in one.keypoints]
-            left = self._what_is_left(index)
+            left = self._what_is_left(index, come_from)
             reason = _why_dropped(left, keep)
             if reason:
                 dropped.append(Dropped(index, one.category, reason))
@@ -228,32 +229,32 @@ class Moving:
         outside = ~((self._points >= 0) & (self._points <= size)).all(axis=1)
         self._points[outside] = _LOST
 
-    def _what_is_left(self, index: int) -> _Left:
+    def _what_is_left(self, index: int, come_from: Origins | None) -> _Left:
         one, shape = self._objects[index], self._shapes[index]
-        box = self._boxes[index]
-        if np.isnan(box[0]):
-            return _Left(one, 0.0, 0.0, 0.0)
         share = float(self._left[index])
         if shape is not None and self._moved:
-            moved = self._moved_shape(shape, box)
+            moved = None if come_from is None else self._moved_shape(shape, come_from)
             if moved is None:
-                return _Left(one, 0.0, 0.0, 0.0)
+                return _GONE
             share = min(1.0, moved.area_px / (shape.area_px * abs(self._magnified(index))))
             rle = rle_of(moved, *self._size)
             one = replace(one, box=moved.box, polygons=outline_of(moved), rle=rle)
             shape = moved
         elif self._moved:
-            x1, y1, x2, y2 = box.tolist()
+            x1, y1, x2, y2 = self._boxes[index].tolist()
+            if np.isnan(x1):
+                return _GONE
             one = replace(one, box=(x1, y1, x2, y2), polygons=(), rle=None)
         area = _area(one.box, shape)
         return _Left(one, area, share, 1.0 - self._hidden_share(one.box, shape))
 
-    def _moved_shape(self, shape: Shape, box: npt.NDArray[np.float64]) -> Shape | None:
-        """The pixels that come from the object's, looked for in its moved box and round it."""
-        assert self._places is not None
-        left, top = np.maximum(np.floor(box[:2]).astype(int) - 1, 0).tolist()
-        right, bottom = (np.ceil(box[2:]).astype(int) + 1).tolist()
-        x, y = self._places[:, top:bottom, left:right].astype(np.int64)
+    def _moved_shape(self, shape: Shape, come_from: Origins) -> Shape | None:
+        """The pixels that come from the object's."""
+        window = come_from.window(shape.box)
+        if window is None or self._places is None:
+            return None
+        left, top, right, bottom = window
+        x, y = self._places[:, top:bottom, left:right].astype(np.int32)
         x, y = x - 1 - shape.left, y - 1 - shape.top
         rows, columns = shape.pixels.shape
         near = (x >= 0) & (x < columns) & (y >= 0) & (y < rows)
@@ -311,6 +312,9 @@ class _Left:
     area: float
     share: float
     seen: float
+
+
+_GONE = _Left(Object("", (0, 0, 0, 0)), 0.0, 0.0, 0.0)
 
 
 def _why_dropped(left: _Left, keep: Keep) -> str:

@@ -12,14 +12,61 @@ from manifests.labels import Box
 Places = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.int64]
 
+_BLOCK_PX = 16
 # A point's own pixel, and the nearest: a transform that makes things smaller leaves pixels out.
 _NEIGHBOURS_PX = (0, 1)
 
 
 def own_places(width: int, height: int) -> Places:
     """2 x H x W: of each pixel its x and y, counted from 1; 0 is for "from nowhere"."""
-    rows, columns = np.mgrid[1 : height + 1, 1 : width + 1]
-    return np.stack([columns, rows]).astype(np.float32)
+    places = np.empty((2, height, width), np.float32)
+    places[0] = np.arange(1, width + 1)
+    places[1] = np.arange(1, height + 1)[:, None]
+    return places
+
+
+@dataclass(frozen=True)
+class Origins:
+    """For blocks of pixels the least box that holds all their origins, so that few are looked at.
+
+    Attributes:
+        low_x, low_y, high_x, high_y: rows x columns of blocks; counted from 1, low above high
+            where no pixel has an origin.
+    """
+
+    low_x: Places
+    low_y: Places
+    high_x: Places
+    high_y: Places
+
+    def window(self, box: Box) -> tuple[int, int, int, int] | None:
+        """Left, top, right and bottom pixel of a part that holds all that came from `box`."""
+        x1, y1, x2, y2 = box
+        across = (self.high_x > x1) & (self.low_x < x2 + 1)
+        rows, columns = np.nonzero(across & (self.high_y > y1) & (self.low_y < y2 + 1))
+        if not rows.size:
+            return None
+        left, top = int(columns.min()), int(rows.min())
+        right, bottom = int(columns.max()) + 1, int(rows.max()) + 1
+        return left * _BLOCK_PX, top * _BLOCK_PX, right * _BLOCK_PX, bottom * _BLOCK_PX
+
+
+def origins(places: Places) -> Origins:
+    """Of an image whose `own_places` became `places`."""
+    x, y = np.where(places > 0, places, np.inf)
+    return Origins(
+        _of_blocks(np.minimum, x),
+        _of_blocks(np.minimum, y),
+        _of_blocks(np.maximum, places[0]),
+        _of_blocks(np.maximum, places[1]),
+    )
+
+
+def _of_blocks(least_or_most: np.ufunc, values: Places) -> Places:
+    height, width = values.shape
+    across = least_or_most.reduceat(values, np.arange(0, height, _BLOCK_PX), axis=0)
+    blocks: Places = least_or_most.reduceat(across, np.arange(0, width, _BLOCK_PX), axis=1)
+    return blocks
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from manifests.comparison import FilesOnDisk
 from manifests.durable import write_whole, written_whole
+from manifests.label_rows import numbered
 from manifests.ledger import Ledger, Row, json_line
 from manifests.plan import Plan
 
@@ -44,9 +45,11 @@ class Exported:
 def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str, Any]) -> Exported:
     """Write OUT/<split>/metadata.jsonl, OUT/failures.jsonl and OUT/dataset.json.
 
-    Format: Hugging Face's imagefolder (`file_name` relative to its metadata.jsonl). Rows whose
-    file is gone are left out; files that no row names are set aside, so that readers which list
-    the folders see the same images.
+    Format: Hugging Face's imagefolder (`file_name` and `mask_file_name` relative to their
+    metadata.jsonl; the second only in datasets with semantic masks, since it is an image there).
+    Categories of objects are places in the list `categories` of dataset.json. Rows whose file
+    is gone are left out; files that no row names are set aside, so that readers which list the
+    folders see the same images.
 
     Args:
         about: resolved manifest and versions, for dataset.json.
@@ -54,6 +57,8 @@ def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str
     exported = Exported()
     files = FilesOnDisk(out)
     wanted = {variant.id for base in plan.bases() for variant in base.variants}
+    place = {category.name: index for index, category in enumerate(plan.categories)}
+    masks = any(content.labels.semantic_mask for content in plan.content)
     failed: dict[str, Row] = {}
     with ExitStack() as open_files:
         indexes: dict[str, BinaryIO] = {}
@@ -64,30 +69,44 @@ def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str
             if "error" in row:
                 failed[variant_id] = row
                 continue
-            if row["file"] not in files:
+            made = [file for file in (row["file"], row.get("mask_file_name")) if file]
+            if not all(file in files for file in made):
                 continue
             failed.pop(variant_id, None)
             wanted.remove(variant_id)
-            files.discard(row["file"])
+            for file in made:
+                files.discard(file)
             split = row["split"]
             if split not in indexes:
                 index = written_whole(out / split / "metadata.jsonl", ledger.temporary_folder)
                 indexes[split] = open_files.enter_context(index)
-            indexes[split].write(json_line(_metadata(row)))
+            indexes[split].write(json_line(_metadata(row, place, masks)))
             _count(exported, row)
     for row in failed.values():
         exported.failures[row["path"], row["error"]] += 1
     exported.set_aside = _set_aside(out, files)
     _remove_empty_indexes(out, set(exported.counts["split"]))
     _write_failures(out, exported, ledger.temporary_folder)
+    about = {**about, "categories": [asdict(category) for category in plan.categories]}
     _write_about(out, exported, about, ledger.temporary_folder)
     return exported
 
 
-def _metadata(row: Row) -> Row:
-    """A ledger row as a row of metadata.jsonl: `file_name` first, relative to the split."""
-    inside = row["file"].partition("/")[2]
-    return {"file_name": inside, **{key: row[key] for key in row if key != "file"}}
+def _metadata(row: Row, place: Mapping[str, int], masks: bool) -> Row:
+    """A ledger row as a row of metadata.jsonl: `file_name` first, relative to the split.
+
+    Args:
+        place: category name -> its number.
+        masks: that the dataset has semantic masks.
+    """
+    kept = {key: row[key] for key in row if key not in ("file", "mask_file_name", "objects")}
+    mask = {"mask_file_name": _inside_split(row["mask_file_name"]) or None} if masks else {}
+    objects = {"objects": numbered(row["objects"], place)} if "objects" in row else {}
+    return {"file_name": _inside_split(row["file"]), **mask, **kept, **objects}
+
+
+def _inside_split(file: str) -> str:
+    return file.partition("/")[2]
 
 
 def _count(exported: Exported, row: Row) -> None:
