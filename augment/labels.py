@@ -1,4 +1,4 @@
-"""Labels follow their image: to the output size, and through the transforms of a recipe."""
+"""Labels follow their image through the transforms of a recipe."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from augment.places import Origins, landing, origins, own_places
-from augment.shapes import Shape, cut_out, outline_of, rle_of, scaled_rle, shape_of
+from augment.shapes import Shape, area_px, cut_out, outline_of, rle_of, shape_of
 from manifests.labels import (
     NOT_LABELLED,
     OCCLUDED,
@@ -19,8 +19,6 @@ from manifests.labels import (
     Keypoint,
     Labels,
     Object,
-    Polygon,
-    within_image,
 )
 
 Size = tuple[int, int]
@@ -32,20 +30,6 @@ _FRAME_PX = 8.0
 # Some transforms compute boxes in 32 bits: a quarter must not be less than a quarter.
 _ROUNDING = 1e-5
 _UNLABELLED: Keypoint = (0.0, 0.0, NOT_LABELLED)
-
-
-@dataclass(frozen=True)
-class Scaled:
-    """Labels in pixels of the image at the output size.
-
-    Attributes:
-        clipped: boxes that went beyond the image.
-        dropped: objects that have no area in it.
-    """
-
-    labels: Labels
-    clipped: int
-    dropped: tuple[Dropped, ...]
 
 
 @dataclass(frozen=True)
@@ -61,6 +45,9 @@ class Keep:
     min_area: float = 0.0
 
 
+KEEP_ALL = Keep()
+
+
 @dataclass(frozen=True)
 class Moved:
     """Attributes:
@@ -72,36 +59,11 @@ class Moved:
     dropped: tuple[Dropped, ...]
 
 
-def scaled(labels: Labels, image: Size, size: Size) -> Scaled:
-    """Labels of an image at another size; boxes are clipped to it.
-
-    Run lengths are scaled by nearest neighbour, and get their outline where they have none.
-
-    Args:
-        image: (width, height) of the upright image in pixels.
-        size: that it is to have.
-
-    Raises:
-        ValueError: for labels, or run lengths, that are for an image of another size.
-    """
-    own = labels.width, labels.height
-    if own in ((0, 0), (1, 1), image):
-        base = image if own == (0, 0) else own
-    else:
-        raise ValueError(
-            f"labels are for {own[0]:g}x{own[1]:g} px, the image has {image[0]}x{image[1]} px"
-        )
-    factors = size[0] / base[0], size[1] / base[1]
-    objects = tuple(_scaled_object(one, factors, image, size) for one in labels.objects)
-    at_size = replace(labels, objects=objects, width=size[0], height=size[1])
-    inside, clipped, dropped = within_image(at_size)
-    return Scaled(inside, clipped, tuple(dropped))
-
-
-def areas_of(labels: Labels) -> tuple[float, ...]:
-    """Square pixels of each object: of its mask or polygons, else of its box."""
-    width, height = int(labels.width), int(labels.height)
-    return tuple(_area(one.box, shape_of(one, width, height)) for one in labels.objects)
+def unmoved(labels: Labels) -> Moved:
+    """Labels, in pixels of their image, as they are."""
+    size = int(labels.width), int(labels.height)
+    areas = tuple(area_px(one, shape_of(one, *size)) for one in labels.objects)
+    return Moved(labels, areas, ())
 
 
 class Moving:
@@ -149,10 +111,10 @@ class Moving:
         else:
             self._map(move, size)
         self._clip(size)
-        for name in ("_places", "_hidden"):
-            pixels = getattr(self, name)
-            if pixels is not None:
-                setattr(self, name, move(masks=pixels)["masks"])
+        if self._places is not None:
+            self._places = move(masks=self._places)["masks"]
+        if self._hidden is not None:
+            self._hidden = move(masks=self._hidden)["masks"]
         self._size = size
         self._moved = True
 
@@ -210,9 +172,9 @@ class Moving:
     def _bend(self, move: Move) -> None:
         """Boxes become those round the moved pixels of the box, and points follow their pixel."""
         land = landing(move(masks=own_places(*self._size))["masks"], *self._size)
-        for index, box in enumerate(self._boxes):
-            if not np.isnan(box[0]):
-                landed = land.box(box)
+        for index, (x1, y1, x2, y2) in enumerate(self._boxes.tolist()):
+            if not np.isnan(x1):
+                landed = land.box((x1, y1, x2, y2))
                 self._boxes[index] = _LOST if landed is None else landed[0]
                 self._left[index] *= 0 if landed is None else landed[1]
         for index, point in enumerate(self._points):
@@ -236,7 +198,8 @@ class Moving:
             moved = None if come_from is None else self._moved_shape(shape, come_from)
             if moved is None:
                 return _GONE
-            share = min(1.0, moved.area_px / (shape.area_px * abs(self._magnified(index))))
+            whole_px = shape.area_px * abs(self._magnified(index))
+            share = 1.0 if moved.area_px >= whole_px else moved.area_px / whole_px
             rle = rle_of(moved, *self._size)
             one = replace(one, box=moved.box, polygons=outline_of(moved), rle=rle)
             shape = moved
@@ -245,8 +208,7 @@ class Moving:
             if np.isnan(x1):
                 return _GONE
             one = replace(one, box=(x1, y1, x2, y2), polygons=(), rle=None)
-        area = _area(one.box, shape)
-        return _Left(one, area, share, 1.0 - self._hidden_share(one.box, shape))
+        return _Left(one, area_px(one, shape), share, 1.0 - self._hidden_share(one.box, shape))
 
     def _moved_shape(self, shape: Shape, come_from: Origins) -> Shape | None:
         """The pixels that come from the object's."""
@@ -272,7 +234,7 @@ class Moving:
         return float(hidden.mean() if shape is None else hidden[shape.pixels > 0].mean())
 
     def _keypoints(
-        self, before: Sequence[Keypoint], points: Sequence[tuple[float, float]]
+        self, before: Sequence[Keypoint], points: Sequence[Sequence[float]]
     ) -> Iterator[Keypoint]:
         for keypoint, (x, y) in zip(before, points):
             if not self._moved and not self._is_hidden(x, y):
@@ -328,45 +290,11 @@ def _why_dropped(left: _Left, keep: Keep) -> str:
     return ""
 
 
-def _mirrored(
-    keypoints: tuple[Keypoint, ...], flip_idx: Sequence[int]
-) -> tuple[Keypoint, ...]:
+def _mirrored(keypoints: tuple[Keypoint, ...], flip_idx: Sequence[int]) -> tuple[Keypoint, ...]:
     """A left hand is a right one in a mirror."""
     if len(flip_idx) != len(keypoints):
         return keypoints
     return tuple(keypoints[place] for place in flip_idx)
-
-
-def _scaled_object(one: Object, factors: tuple[float, float], image: Size, size: Size) -> Object:
-    fx, fy = factors
-    if factors != (1, 1):
-        x1, y1, x2, y2 = one.box
-        one = replace(
-            one,
-            box=(x1 * fx, y1 * fy, x2 * fx, y2 * fy),
-            polygons=tuple(_scaled_polygon(polygon, fx, fy) for polygon in one.polygons),
-            keypoints=tuple((x * fx, y * fy, visibility) for x, y, visibility in one.keypoints),
-        )
-    if one.rle is None:
-        return one
-    if (one.rle.width, one.rle.height) != image:
-        raise ValueError(
-            f"a mask of {one.category} is {one.rle.width}x{one.rle.height} px, the image has "
-            f"{image[0]}x{image[1]} px"
-        )
-    one = replace(one, rle=scaled_rle(one.rle, *size))
-    shape = None if one.polygons else shape_of(one, *size)
-    return one if shape is None else replace(one, polygons=outline_of(shape))
-
-
-def _scaled_polygon(polygon: Polygon, fx: float, fy: float) -> Polygon:
-    return tuple(value * (fy if index % 2 else fx) for index, value in enumerate(polygon))
-
-
-def _area(box: Box, shape: Shape | None) -> float:
-    if shape is not None:
-        return float(shape.area_px)
-    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _box_areas(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from augment.labels import Keep, Moved, Moving
+from augment.labels import KEEP_ALL, Keep, Moved, Moving
 from augment.step import CUTS_OBJECTS_APART, LabelledStep
 from manifests.labels import Category, Labels
 
@@ -66,7 +66,7 @@ class Recipe:
     """One named pipeline. Not for several threads at once: drawing moves its generators."""
 
     def __init__(
-        self, steps: Sequence[Step], categories: Sequence[Category] = (), keep: Keep = Keep()
+        self, steps: Sequence[Step], categories: Sequence[Category] = (), keep: Keep = KEEP_ALL
     ) -> None:
         """Raises ValueError for the first problem that `check_recipes` would list.
 
@@ -100,6 +100,9 @@ class Recipe:
         Raises:
             ValueError: if a transform cannot be applied to this image (a crop larger than it).
         """
+        size = image.shape[1], image.shape[0]
+        if labels.objects and (labels.width, labels.height) != size:
+            raise ValueError(f"labels are for {labels.width}x{labels.height} px, not {size}")
         self._pipeline.set_random_seed(seed)
         moving = Moving(labels) if labels.objects else None
         targets = {"image": image} | ({} if semantic_mask is None else {"mask": semantic_mask})
@@ -139,7 +142,7 @@ def _check_step(
         if name in _CONTAINERS and not isinstance(inner, list):
             problems = [RecipeProblem((*field, name), "expected transforms, a list")]
         elif name in _CONTAINERS:
-            for index, one in enumerate(inner):
+            for index, one in enumerate(inner or ()):
                 place = (*field, name, "transforms", index)
                 if _is_step(one):
                     problems += _check_step(one, place, with_objects)
@@ -163,7 +166,7 @@ def _is_step(value: Any) -> bool:
 
 
 def _build(name: str, arguments: Mapping[str, Any]) -> Any:
-    kind = getattr(A, name, None)
+    kind: Any = getattr(A, name, None)
     if name in _CONTAINERS:
         steps = arguments.get("transforms")
         if not isinstance(steps, list) or not steps or not all(map(_is_step, steps)):
@@ -182,10 +185,7 @@ def _build(name: str, arguments: Mapping[str, Any]) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
-            if name in _CONTAINERS:
-                built = kind(**arguments)
-            else:
-                built = LabelledStep(kind, arguments)
+            built = kind(**arguments) if name in _CONTAINERS else LabelledStep(kind, arguments)
     except (ValueError, TypeError, ZeroDivisionError, UserWarning) as error:
         raise ValueError(f"{name}: {_first_reason(error)}") from None
     transform = getattr(built, "transform", built)
@@ -212,7 +212,7 @@ def _check_that_labels_can_follow(name: str, transform: Any) -> None:
     nearest = cv2.INTER_NEAREST
     if getattr(transform, "mask_interpolation", None) not in (None, nearest):
         raise ValueError(
-            f"{name}: mask_interpolation: expected {nearest} (nearest neighbour), others mix classes"
+            f"{name}: mask_interpolation: expected {nearest}, nearest neighbour; others mix classes"
         )
     if getattr(transform, "area_for_downscale", None) == "image_mask":
         raise ValueError(

@@ -67,6 +67,14 @@ def shape_of(one: Object, width: int, height: int) -> Shape | None:
     return None
 
 
+def area_px(one: Object, shape: Shape | None) -> float:
+    """Square pixels of an object's shape, of its box where it has none."""
+    if shape is not None:
+        return float(shape.area_px)
+    x1, y1, x2, y2 = one.box
+    return (x2 - x1) * (y2 - y1)
+
+
 def cut_out(mask: Mask, left: int = 0, top: int = 0) -> Shape | None:
     """The part of a mask that is not 0, or None; `left`, `top` say where the mask lies."""
     columns = np.flatnonzero(mask.any(axis=0))
@@ -114,7 +122,8 @@ def _outline(contour: npt.NDArray[np.int32], shape: Shape) -> Polygon:
     # With two points a pixel, point 2i (less the padding) is at edge i and 2i + 1 at edge i + 1.
     edges = contour // 2
     simple = cv2.approxPolyDP(edges, _OUTLINE_TOLERANCE_PX, closed=True)
-    corners = (simple if len(simple) > 2 else edges).reshape(-1, 2) + (shape.left, shape.top)
+    corners = np.reshape(simple if len(simple) > 2 else edges, (-1, 2))
+    corners = corners + np.array([shape.left, shape.top])
     return tuple(corners.astype(float).ravel().tolist())
 
 

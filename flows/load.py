@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from augment.labels import scaled
+from augment.scaling import scaled
 from manifests.images import (
     UnusableImage,
     check_shape,

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from augment.labels import Keep, Moved, areas_of
+from augment.labels import Keep, Moved, unmoved
 from augment.recipes import Recipe, Varied
 from flows.engine import torch_threads
 from flows.job import Job
@@ -184,8 +184,7 @@ def _write(
 
 def _varied(image: Loaded, variant: Variant, recipes: dict[str, Recipe]) -> Varied:
     if variant.recipe is None:
-        moved = Moved(image.labels, areas_of(image.labels), ())
-        return Varied(image.pixels, moved, [], image.semantic_mask)
+        return Varied(image.pixels, unmoved(image.labels), [], image.semantic_mask)
     recipe = recipes[variant.recipe]
     return recipe.vary(image.pixels, image.labels, seed_of(variant.id), image.semantic_mask)
 

@@ -9,14 +9,14 @@ from typing import Any
 import albumentations as A
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from pycocotools import mask as coco_mask
 
-from augment.labels import Keep, Moved, areas_of, scaled
+from augment.labels import KEEP_ALL, Keep, Moved, unmoved
 from augment.recipes import Recipe, Varied, check_recipes
-from augment.shapes import cut_out, outline_of, rle_of, shape_of
-from manifests.labels import Box, Category, Dropped, Labels, Object, Rle
+from augment.shapes import cut_out
+from manifests.labels import Box, Category, Dropped, Labels, Object
+from tests.augment.random_labels import decoded, mask_of, with_box, with_polygon
 
 # Every transform that moves pixels, with parameters as people use them.
 STRAIGHT: dict[str, dict[str, Any]] = {
@@ -74,61 +74,14 @@ def vary(
     labels: Labels,
     seed: int = 0,
     mask: np.ndarray | None = None,
-    keep: Keep = Keep(),
+    keep: Keep = KEEP_ALL,
 ) -> Varied:
     image = np.zeros((int(labels.height), int(labels.width), 3), np.uint8)
     return Recipe(steps, [HAND], keep).vary(image, labels, seed, mask)
 
 
-def moved(steps: list[dict[str, Any]], *objects: Object, keep: Keep = Keep()) -> Moved:
+def moved(steps: list[dict[str, Any]], *objects: Object, keep: Keep = KEEP_ALL) -> Moved:
     return vary(steps, Labels(objects=objects, width=64, height=48), keep=keep).moved
-
-
-def decoded(rle: Rle | None) -> np.ndarray:
-    assert rle is not None
-    return coco_mask.decode({"size": [rle.height, rle.width], "counts": rle.counts.encode()})
-
-
-def mask_of(one: Object, width: int, height: int) -> np.ndarray:
-    """An object's pixels; those whose middle is in its box where it has only that."""
-    mask = np.zeros((height, width), np.uint8)
-    shape = shape_of(one, width, height)
-    if shape is not None:
-        return decoded(rle_of(shape, width, height))
-    x1, y1, x2, y2 = np.ceil(np.array(one.box) - 0.5).astype(int)
-    mask[y1:y2, x1:x2] = 1
-    return mask
-
-
-# Random images with one object
-
-
-@st.composite
-def with_box(draw: Any) -> Labels:
-    """With an object that has only a box, of whole pixels, so that its mask is the box."""
-    width, height = draw(st.integers(30, 64)), draw(st.integers(30, 64))
-    x1, y1 = draw(st.integers(0, width - 6)), draw(st.integers(0, height - 6))
-    x2, y2 = draw(st.integers(x1 + 5, width)), draw(st.integers(y1 + 5, height))
-    one = Object("thing", (float(x1), float(y1), float(x2), float(y2)))
-    return Labels(objects=(one,), width=width, height=height)
-
-
-@st.composite
-def with_polygon(draw: Any) -> Labels:
-    """With an object that has a polygon, which fills a pixel at least."""
-    labels = draw(with_box())
-    x1, y1, x2, y2 = labels.objects[0].box
-    shares = draw(st.lists(st.floats(0, 1), min_size=3, max_size=7))
-    middle_x, middle_y = (x1 + x2) / 2, (y1 + y2) / 2
-    angles = np.cumsum(np.array(shares) + 0.1)
-    angles *= 2 * np.pi / angles[-1]
-    xs = middle_x + np.cos(angles) * (x2 - x1) / 2
-    ys = middle_y + np.sin(angles) * (y2 - y1) / 2
-    polygon = tuple(np.stack([xs, ys], axis=1).ravel().tolist())
-    box = (float(xs.min()), float(ys.min()), float(xs.max()), float(ys.max()))
-    one = Object("thing", box, (polygon,))
-    assume(shape_of(one, int(labels.width), int(labels.height)) is not None)
-    return replace(labels, objects=(one,))
 
 
 SEEDS = st.integers(0, 2**31)
@@ -253,8 +206,7 @@ def test_what_moves_no_pixel_leaves_labels_bit_for_bit(
     varied = vary(steps, labels, seed)
     assert varied.moved.labels == labels
     assert repr(varied.moved.labels.objects) == repr(labels.objects)
-    assert varied.moved.dropped == ()
-    assert varied.moved.areas == areas_of(labels)
+    assert varied.moved == unmoved(labels)
 
 
 @few
@@ -467,91 +419,3 @@ def test_ten_thousand_objects_are_moved_one_by_one() -> None:
     total = len(varied.moved.labels.objects) + len(varied.moved.dropped)
     assert total == 10_000
     assert len(varied.moved.labels.objects) > 7000
-
-
-# Another size
-
-
-def test_labels_are_scaled_with_their_image() -> None:
-    one = Object("a", (10, 20, 30, 40), ((10, 20, 30, 20, 30, 40),), keypoints=((10, 20, 2),))
-    result = scaled(Labels(objects=(one,), width=100, height=80), (100, 80), (50, 20)).labels
-    assert (result.width, result.height) == (50, 20)
-    assert result.objects == (
-        Object("a", (5, 5, 15, 10), ((5, 5, 15, 5, 15, 10),), keypoints=((5, 5, 2),)),
-    )
-
-
-def test_shares_and_pixels_of_an_unknown_size_are_those_of_the_image() -> None:
-    share = Labels(objects=(Object("a", (0.1, 0.25, 0.3, 0.5)),), width=1, height=1)
-    assert scaled(share, (100, 80), (50, 40)).labels.objects[0].box == pytest.approx((5, 10, 15, 20))
-    pixels = Labels(objects=(SQUARE,))
-    assert scaled(pixels, (100, 80), (100, 80)).labels.objects == (SQUARE,)
-
-
-def test_labels_of_another_size_are_refused() -> None:
-    labels = Labels(objects=(SQUARE,), width=640, height=480)
-    with pytest.raises(ValueError, match="labels are for 640x480 px, the image has 480x640 px"):
-        scaled(labels, (480, 640), (240, 320))
-
-
-def test_boxes_beyond_the_image_are_clipped_and_counted() -> None:
-    beyond = Object("a", (-2, 10, 120, 30))
-    outside = Object("b", (100, 10, 120, 30))
-    result = scaled(Labels(objects=(beyond, outside, SQUARE)), (100, 80), (50, 40))
-    assert result.clipped == 1
-    assert [one.box for one in result.labels.objects] == [(0, 5, 50, 15), (5, 5, 15, 15)]
-    assert result.dropped == (Dropped(1, "b", "its box has no area in the image"),)
-
-
-@given(labels=with_polygon(), data=st.data())
-@settings(max_examples=50, deadline=None)
-def test_run_lengths_are_scaled_as_their_polygon_is(labels: Labels, data: Any) -> None:
-    size = data.draw(st.tuples(st.integers(20, 90), st.integers(20, 90)))
-    image = int(labels.width), int(labels.height)
-    shape = shape_of(labels.objects[0], *image)
-    assert shape is not None
-    run_lengths = replace(labels.objects[0], polygons=(), rle=rle_of(shape, *image))
-    (one,) = scaled(replace(labels, objects=(run_lengths,)), image, size).labels.objects
-    columns, rows = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(size, image))
-    before = mask_of(labels.objects[0], *image)
-    assert np.array_equal(decoded(one.rle), before[rows][:, columns])
-    again = cut_out(decoded(one.rle))
-    assume(again is not None)
-    assert one.polygons == outline_of(again)
-
-
-@pytest.mark.parametrize(
-    ("counts", "message"),
-    [
-        ("0`h9", "for 10000 pixels"),
-        ("", "for 0 pixels"),
-        ("zzzz", "no run lengths"),
-        ("ÿ", "no run lengths"),
-    ],
-)
-def test_run_lengths_that_are_none_are_refused(counts: str, message: str) -> None:
-    one = replace(SQUARE, rle=Rle(5, 5, counts))
-    with pytest.raises(ValueError, match=message):
-        shape_of(one, 5, 5)
-
-
-def test_run_lengths_for_another_size_are_refused() -> None:
-    one = replace(SQUARE, rle=Rle(5, 5, "i0"))
-    with pytest.raises(ValueError, match="a mask of thing is 5x5 px, the image has 64x48 px"):
-        scaled(Labels(objects=(one,)), (64, 48), (64, 48))
-
-
-# Outlines
-
-
-@given(data=st.data())
-@settings(max_examples=100, deadline=None)
-def test_an_outline_filled_again_is_the_shape_without_its_holes(data: Any) -> None:
-    rows = data.draw(st.lists(st.lists(st.booleans(), min_size=9, max_size=9), min_size=7, max_size=7))
-    shape = cut_out(np.array(rows, np.uint8))
-    if shape is None:
-        return
-    mask = decoded(rle_of(shape, 9, 7))
-    filled = mask_of(Object("a", (0, 0, 9, 7), outline_of(shape)), 9, 7)
-    assert not (mask & ~filled).any()
-    assert cut_out(filled).box == shape.box  # type: ignore[union-attr]

@@ -137,12 +137,13 @@ def run_loop(folder: Path, out: Path, number: int) -> float:
         pixels = np.array(image.resize((SIZE_PX, SIZE_PX), Image.Resampling.LANCZOS))
         of_photo = [one["bbox"] for one in document["annotations"] if one["image_id"] == photo]
         boxes = [[x, y, x + w, y + h] for x, y, w, h in np.array(of_photo) * SIZE_PX / FULL_PX]
-        lines = (out / f"{photo}.jsonl").open("w")
+        rows = []
         for variant in range(VARIANTS):
             made = pipeline(image=pixels, bboxes=boxes, names=["thing"] * len(boxes))
             file = out / f"{photo}-{variant}.jpg"
             Image.fromarray(made["image"]).save(file, quality=95, subsampling="4:4:4")
-            print(json.dumps({"file_name": file.name, "bbox": made["bboxes"]}), file=lines)
+            rows.append({"file_name": file.name, "bbox": made["bboxes"]})
+        (out / f"{photo}.json").write_text(json.dumps(rows))
     return len(photos) * VARIANTS / (time.monotonic() - began_s)
 
 
