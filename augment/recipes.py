@@ -98,11 +98,13 @@ class Recipe:
             semantic_mask: H x W, uint8.
 
         Raises:
-            ValueError: if a transform cannot be applied to this image (a crop larger than it).
+            ValueError: if a transform cannot be applied to this image (a crop larger than it),
+                or labels are for another size.
         """
-        size = image.shape[1], image.shape[0]
-        if labels.objects and (labels.width, labels.height) != size:
-            raise ValueError(f"labels are for {labels.width}x{labels.height} px, not {size}")
+        height, width = image.shape[:2]
+        if labels.objects and (labels.width, labels.height) != (width, height):
+            own = f"{labels.width:g}x{labels.height:g} px"
+            raise ValueError(f"labels are for {own}, the image has {width}x{height} px")
         self._pipeline.set_random_seed(seed)
         moving = Moving(labels) if labels.objects else None
         targets = {"image": image} | ({} if semantic_mask is None else {"mask": semantic_mask})

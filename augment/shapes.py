@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -118,7 +119,7 @@ def scaled_rle(rle: Rle, width: int, height: int) -> Rle:
     return Rle(height, width, coco_mask.encode(resized)["counts"].decode("ascii"))
 
 
-def _outline(contour: npt.NDArray[np.int32], shape: Shape) -> Polygon:
+def _outline(contour: npt.NDArray[Any], shape: Shape) -> Polygon:
     # With two points a pixel, point 2i (less the padding) is at edge i and 2i + 1 at edge i + 1.
     edges = contour // 2
     simple = cv2.approxPolyDP(edges, _OUTLINE_TOLERANCE_PX, closed=True)
