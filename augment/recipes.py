@@ -13,10 +13,13 @@ from typing import Any
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from manifests.labels import Labels
+from augment.labels import KEEP_ALL, Keep, Moved, Moving
+from augment.step import CUTS_OBJECTS_APART, LabelledStep
+from manifests.labels import Category, Labels
 
 Step = Mapping[str, Mapping[str, Any]]
 Applied = list[tuple[str, dict[str, Any]]]
@@ -28,9 +31,8 @@ _NOT_FOR_IMAGE_FILES = frozenset(
         *("BasicTransform", "DualTransform", "ImageOnlyTransform", "Transform3D", "Lambda"),
         *("FromFloat", "Normalize", "ToFloat", "ToTensor3D", "ToTensorV2"),
         *("FrequencyMasking", "TimeMasking", "TimeReverse", "CubicSymmetry"),
-        # They do nothing, or fail, without boxes or masks.
-        *("BBoxSafeRandomCrop", "RandomSizedBBoxSafeCrop", "CropNonEmptyMaskIfExists"),
-        *("AtLeastOneBBoxRandomCrop", "ConstrainedCoarseDropout"),
+        # They fail, or do nothing, for images without boxes or masks.
+        *("CropNonEmptyMaskIfExists", "ConstrainedCoarseDropout"),
     }
 )
 # Arrays in the applied parameters up to this size are kept; noise maps and the like are not.
@@ -49,66 +51,108 @@ class RecipeProblem:
 class Varied:
     """Attributes:
     image: H x W x 3, uint8, RGB.
+    moved: the labels of this image.
     applied: (transform, its drawn parameters) in the order they were applied, plain values.
+    semantic_mask: H x W, uint8, where one was given.
     """
 
     image: npt.NDArray[np.uint8]
-    labels: Labels
+    moved: Moved
     applied: Applied
+    semantic_mask: npt.NDArray[np.uint8] | None = None
 
 
 class Recipe:
     """One named pipeline. Not for several threads at once: drawing moves its generators."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
-        """Raises ValueError for the first problem that `check_recipes` would list."""
-        self._pipeline = A.Compose(
-            [_build(name, arguments) for step in steps for name, arguments in step.items()],
-            save_applied_params=True,
-        )
+    def __init__(
+        self, steps: Sequence[Step], categories: Sequence[Category] = (), keep: Keep = KEEP_ALL
+    ) -> None:
+        """Raises ValueError for the first problem that `check_recipes` would list.
 
-    def vary(self, image: npt.NDArray[np.uint8], labels: Labels, seed: int) -> Varied:
+        Args:
+            categories: of the objects; their `flip_idx` says what keypoints become in a mirror.
+        """
+        self._pipeline = A.Compose(
+            [_build(name, arguments) for step in steps for name, arguments in step.items()]
+        )
+        self._flip_idx = {category.name: category.flip_idx for category in categories}
+        self._keep = keep
+
+    def vary(
+        self,
+        image: npt.NDArray[np.uint8],
+        labels: Labels,
+        seed: int,
+        semantic_mask: npt.NDArray[np.uint8] | None = None,
+    ) -> Varied:
         """One variant; the same image and seed give the same variant.
+
+        Where no transform moved pixels, the labels come back as they were. Dropouts paint over
+        pixels: labels stay, a keypoint there becomes an occluded one, and what is painted over
+        counts as lost for `keep`. What a reflected border repeats has no labels.
 
         Args:
             image: H x W x 3, uint8, RGB.
+            labels: in pixels of the image.
+            semantic_mask: H x W, uint8.
 
         Raises:
-            ValueError: if a transform cannot be applied to this image (a crop larger than it).
+            ValueError: if a transform cannot be applied to this image (a crop larger than it),
+                or labels are for another size.
         """
+        height, width = image.shape[:2]
+        if labels.objects and (labels.width, labels.height) != (width, height):
+            own = f"{labels.width:g}x{labels.height:g} px"
+            raise ValueError(f"labels are for {own}, the image has {width}x{height} px")
         self._pipeline.set_random_seed(seed)
+        moving = Moving(labels) if labels.objects else None
+        targets = {"image": image} | ({} if semantic_mask is None else {"mask": semantic_mask})
         try:
-            result = self._pipeline(image=image)
+            result = self._pipeline(**targets, moving=moving, applied=[])
         except Exception as error:  # each transform fails in its own way
             raise ValueError(f"transform failed: {type(error).__name__}: {error}") from error
-        applied = [(name, _plain(params)) for name, params in result["applied_transforms"]]
-        return Varied(result["image"], labels, applied)
+        applied = [(name, _plain(params)) for name, params in result["applied"]]
+        moved = Moved(labels, (), ())
+        if moving is not None:
+            moved = moving.arrived(self._flip_idx, self._keep)
+        return Varied(result["image"], moved, applied, result.get("mask"))
 
 
-def check_recipes(recipes: Mapping[str, Sequence[Step]]) -> list[RecipeProblem]:
-    """Every problem of every recipe: unknown transforms, unknown or unusable arguments."""
+def check_recipes(
+    recipes: Mapping[str, Sequence[Step]], *, with_objects: bool = False
+) -> list[RecipeProblem]:
+    """Every problem of every recipe: unknown transforms, unknown or unusable arguments.
+
+    Args:
+        with_objects: that images have objects, which not all transforms can move.
+    """
     return [
         problem
         for name, steps in recipes.items()
         for index, step in enumerate(steps)
-        for problem in _check_step(step, (name, index))
+        for problem in _check_step(step, (name, index), with_objects)
     ]
 
 
-def _check_step(step: Step, field: tuple[str | int, ...]) -> Iterator[RecipeProblem]:
+def _check_step(
+    step: Step, field: tuple[str | int, ...], with_objects: bool
+) -> Iterator[RecipeProblem]:
     for name, arguments in step.items():
         inner = arguments.get("transforms")
         problems: list[RecipeProblem] = []
         if name in _CONTAINERS and not isinstance(inner, list):
             problems = [RecipeProblem((*field, name), "expected transforms, a list")]
         elif name in _CONTAINERS:
-            for index, one in enumerate(inner):
+            for index, one in enumerate(inner or ()):
                 place = (*field, name, "transforms", index)
                 if _is_step(one):
-                    problems += _check_step(one, place)
+                    problems += _check_step(one, place, with_objects)
                 else:
                     message = f"expected {{Transform: {{argument: value}}}}, got {one!r}"
                     problems.append(RecipeProblem(place, message))
+        elif with_objects and name == A.RandomGridShuffle.__name__:
+            problems = [RecipeProblem((*field, name), CUTS_OBJECTS_APART)]
         yield from problems
         if not problems:
             try:
@@ -124,7 +168,7 @@ def _is_step(value: Any) -> bool:
 
 
 def _build(name: str, arguments: Mapping[str, Any]) -> Any:
-    kind = getattr(A, name, None)
+    kind: Any = getattr(A, name, None)
     if name in _CONTAINERS:
         steps = arguments.get("transforms")
         if not isinstance(steps, list) or not steps or not all(map(_is_step, steps)):
@@ -143,16 +187,18 @@ def _build(name: str, arguments: Mapping[str, Any]) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
-            transform = kind(**arguments)
+            built = kind(**arguments) if name in _CONTAINERS else LabelledStep(kind, arguments)
     except (ValueError, TypeError, ZeroDivisionError, UserWarning) as error:
         raise ValueError(f"{name}: {_first_reason(error)}") from None
+    transform = getattr(built, "transform", built)
     _check_what_albumentations_lets_through(name, transform)
+    _check_that_labels_can_follow(name, transform)
     needs = getattr(transform, "targets_as_params", None)
     if needs:
         raise ValueError(
             f"{name} needs {', '.join(needs)} beside the image; it cannot be used here"
         )
-    return transform
+    return built
 
 
 def _check_what_albumentations_lets_through(name: str, transform: Any) -> None:
@@ -162,6 +208,22 @@ def _check_what_albumentations_lets_through(name: str, transform: Any) -> None:
         raise ValueError(f"{name}: n: expected a number >= 1, got {transform.n!r}")
     if getattr(transform, "num_output_channels", 3) != 3:
         raise ValueError(f"{name}: num_output_channels: expected 3, images stay RGB")
+
+
+def _check_that_labels_can_follow(name: str, transform: Any) -> None:
+    nearest = cv2.INTER_NEAREST
+    if getattr(transform, "mask_interpolation", None) not in (None, nearest):
+        raise ValueError(
+            f"{name}: mask_interpolation: expected {nearest}, nearest neighbour; others mix classes"
+        )
+    if getattr(transform, "area_for_downscale", None) == "image_mask":
+        raise ValueError(
+            f"{name}: area_for_downscale: expected image, image_mask mixes the classes of masks"
+        )
+    if getattr(transform, "rotate_method", "largest_box") != "largest_box":
+        raise ValueError(
+            f"{name}: rotate_method: expected largest_box, the box of an ellipse cuts its object"
+        )
 
 
 def _is_transform(kind: Any) -> bool:

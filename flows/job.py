@@ -90,9 +90,10 @@ def output_folder(read: ReadManifest) -> Path:
 def check_manifest(read: ReadManifest) -> list[Problem]:
     """Every problem that can be found without hashing an image or loading an encoder."""
     manifest = read.manifest
+    of_listings, with_objects = _problems_of_listings(read)
     problems = [
         read.problem(("augment", "recipes", *problem.field), problem.message)
-        for problem in check_recipes(manifest.augment.recipes)
+        for problem in check_recipes(manifest.augment.recipes, with_objects=with_objects)
     ]
     if manifest.stylize.encoder not in ENCODERS:
         message = f"expected one of {', '.join(ENCODERS)}, got {manifest.stylize.encoder!r}"
@@ -107,12 +108,23 @@ def check_manifest(read: ReadManifest) -> list[Problem]:
     out = output_folder(read)
     if out.exists() and not out.is_dir():
         problems.append(read.problem(("output", "path"), f"{out} is a file; expected a folder"))
-    for listing in (list_content, list_styles, listed_pairs):
+    return problems + of_listings + list(_read_and_written(read, out))
+
+
+def _problems_of_listings(read: ReadManifest) -> tuple[list[Problem], bool]:
+    """(what is wrong with the files that the manifest names, whether images have objects)."""
+    problems: list[Problem] = []
+    with_objects = False
+    try:
+        with_objects = any(image.labels.objects for image in list_content(read).images)
+    except ManifestError as error:
+        problems += error.problems
+    for listing in (list_styles, listed_pairs):
         try:
             listing(read)
         except ManifestError as error:
             problems += error.problems
-    return problems + list(_read_and_written(read, out))
+    return problems, with_objects
 
 
 def _read_and_written(read: ReadManifest, out: Path) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +12,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from manifests.images import UnusableImage, check_shape, decode_image, fit_within, read_file
+from augment.scaling import scaled
+from manifests.images import (
+    UnusableImage,
+    check_shape,
+    decode_class_indices,
+    decode_image,
+    fit_within,
+    read_file,
+)
+from manifests.labels import Dropped, Labels
 from manifests.plan import Base
 from nst_core import Style, Stylizer
 
@@ -37,37 +46,75 @@ class Loaded:
 
     Attributes:
         pixels: the content image at the output size, H x W x 3, uint8, sRGB.
+        labels: in pixels of that.
+        dropped: objects of the content image that it has not.
+        semantic_mask: H x W, uint8, class indices; None where the content has none.
         style: no larger than the optimisation can use; None without style.
         notes: what had to be assumed about the files, one sentence each.
     """
 
     base: Base
     pixels: Pixels
+    labels: Labels
+    dropped: tuple[Dropped, ...]
+    semantic_mask: Pixels | None
     style: Style | None
     notes: tuple[str, ...]
 
 
 def load(base: Base, stylizer: Stylizer | None) -> Loaded:
     """The images of a base. Raises FileAtFault, naming the file that cannot be used."""
-    try:
-        decoded = decode_image(_read(base.content.file, base.content_sha256))
-        check_shape(base.width, base.height)
-    except UnusableImage as error:
-        raise FileAtFault(base.content.name, str(error)) from None
-    image = decoded.image.resize((base.width, base.height), Image.Resampling.LANCZOS)
+    content = _content(base)
     if base.style is None or stylizer is None:
-        return Loaded(base, np.array(image), None, decoded.notes)
+        return content
     try:
         style, style_notes = _style_pixels(base.style.file, base.style_sha256)
         height, width = stylizer.useful_style_size(style.shape[:2], (base.height, base.width))
     except UnusableImage as error:
         raise FileAtFault(base.style.name, str(error)) from None
-    notes = (*decoded.notes, *(f"style: {note}" for note in style_notes))
+    notes = (*content.notes, *(f"style: {note}" for note in style_notes))
     if style.shape[:2] != (height, width):
         shrunk = Image.fromarray(style).resize((width, height), Image.Resampling.LANCZOS)
         style = np.array(shrunk)
     key = f"{base.style_sha256.hex()} {width}x{height}"
-    return Loaded(base, np.array(image), Style(as_tensor(style), key=key), notes)
+    return replace(content, style=Style(as_tensor(style), key=key), notes=notes)
+
+
+def _content(base: Base) -> Loaded:
+    """The content image with its labels, at the output size."""
+    size = base.width, base.height
+    try:
+        decoded = decode_image(_read(base.content.file, base.content_sha256))
+        check_shape(*size)
+        at_size = scaled(base.content.labels, decoded.image.size, size)
+    except ValueError as error:
+        raise FileAtFault(base.content.name, str(error)) from None
+    notes = decoded.notes
+    if at_size.clipped:
+        notes = (*notes, f"{at_size.clipped} boxes clipped to the image")
+    return Loaded(
+        base=base,
+        pixels=np.array(decoded.image.resize(size, Image.Resampling.LANCZOS)),
+        labels=at_size.labels,
+        dropped=at_size.dropped,
+        semantic_mask=_semantic_mask(base, decoded.image.size),
+        style=None,
+        notes=notes,
+    )
+
+
+def _semantic_mask(base: Base, image_size: tuple[int, int]) -> Pixels | None:
+    file = base.content.labels.semantic_mask
+    if not file:
+        return None
+    try:
+        mask = decode_class_indices(_read(file, base.mask_sha256))
+    except UnusableImage as error:
+        raise FileAtFault(file, str(error)) from None
+    if mask.size != image_size:
+        sizes = [f"{width}x{height} px" for width, height in (mask.size, image_size)]
+        raise FileAtFault(file, f"is a mask of {sizes[0]}, its image has {sizes[1]}")
+    return np.array(mask.resize((base.width, base.height), Image.Resampling.NEAREST))
 
 
 def as_tensor(pixels: Pixels) -> Tensor:

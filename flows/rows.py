@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+from augment.labels import Moved
 from augment.recipes import Applied
 from flows.version import VERSION
 from manifests.identity import canonical_json, source_id
+from manifests.label_rows import dropped_column, objects_column
 from manifests.ledger import Row
 from manifests.plan import Base, Engine, Plan, Variant
 from nst_core import StylizedPair
@@ -50,6 +52,7 @@ def done_row(
     *,
     size: tuple[int, int],
     data: bytes,
+    moved: Moved,
     applied: Applied,
     notes: tuple[str, ...],
     optimisation: Optimisation | None,
@@ -62,6 +65,7 @@ def done_row(
     Args:
         size: (width, height) of the file in pixels.
         data: its bytes.
+        moved: its labels, with all objects that were dropped on the way to it.
     """
     engine = plan.engine if base.style is not None else _NO_ENGINE
     done = optimisation or _NO_OPTIMISATION
@@ -72,15 +76,19 @@ def done_row(
     }
     return {
         "file": variant.file,
+        "mask_file_name": variant.mask_file,
         "label": base.content.labels.class_name or "",
         "split": base.content.split,
         "source_id": source_id(base.content_sha256),
+        "group_id": base.content.group,
         "variant_id": variant.id,
         "kind": base.kind(variant),
         "content_path": base.content.name,
         "style_path": "" if base.style is None else base.style.name,
         "width": size[0],
         "height": size[1],
+        "objects": objects_column(moved.labels.objects, moved.areas),
+        "dropped_objects": dropped_column(moved.dropped),
         "seed": plan.manifest.seed,
         "encoder": engine.encoder,
         "encoder_sha256": engine.encoder_sha256,

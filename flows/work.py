@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from augment.recipes import Applied, Recipe
+from augment.labels import Keep, Moved, unmoved
+from augment.recipes import Recipe, Varied
 from flows.engine import torch_threads
 from flows.job import Job
 from flows.load import FileAtFault, Loaded, as_pixels, as_tensor, load
@@ -38,7 +39,7 @@ def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
     """
     done: list[Row] = []
     failed: list[Row] = []
-    recipes = {name: Recipe(steps) for name, steps in job.plan.manifest.augment.recipes.items()}
+    recipes = _recipes(job)
     optimiser_s = 0.0
     images: Iterable[tuple[Loaded, Optimisation | None]]
     if chunk.pairs:
@@ -55,6 +56,14 @@ def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
                 failed += failed_rows(only, image.base.content.name, str(error))
     job.ledger.record(chunk, done, failed)
     return ChunkDone(len(done), len(failed), chunk.pairs, job.work(chunk), optimiser_s)
+
+
+def _recipes(job: Job) -> dict[str, Recipe]:
+    augment = job.plan.manifest.augment
+    keep = Keep(augment.min_visibility, augment.min_area)
+    return {
+        name: Recipe(steps, job.plan.categories, keep) for name, steps in augment.recipes.items()
+    }
 
 
 def _as_they_are(
@@ -150,26 +159,43 @@ def _write(
     recipes: dict[str, Recipe],
     optimisation: Optimisation | None,
 ) -> Row:
-    """Vary, encode and write one file.
+    """Vary, encode and write one file, and its semantic mask.
 
     Raises:
         ValueError: if the recipe cannot be applied to this image.
     """
-    pixels, applied = image.pixels, Applied()
-    if variant.recipe is not None:
-        recipe = recipes[variant.recipe]
-        varied = recipe.vary(pixels, image.base.content.labels, seed_of(variant.id))
-        pixels, applied = varied.image, varied.applied
-    output = job.plan.manifest.output.image
-    data = encode_image(Image.fromarray(np.ascontiguousarray(pixels)), output.type, output.quality)
+    varied = _varied(image, variant, recipes)
+    pixels, output = np.ascontiguousarray(varied.image), job.plan.manifest.output.image
+    data = encode_image(Image.fromarray(pixels), output.type, output.quality)
     write_whole(job.out / variant.file, data, job.ledger.temporary_folder)
+    if varied.semantic_mask is not None:
+        classes = Image.fromarray(np.ascontiguousarray(varied.semantic_mask))
+        mask = encode_image(classes, "png", quality=100)
+        write_whole(job.out / variant.mask_file, mask, job.ledger.temporary_folder)
     return done_row(
         job.plan,
         image.base,
         variant,
         size=(pixels.shape[1], pixels.shape[0]),
         data=data,
-        applied=applied,
+        moved=_with_all_dropped(image, varied.moved),
+        applied=varied.applied,
         notes=image.notes,
         optimisation=optimisation,
     )
+
+
+def _varied(image: Loaded, variant: Variant, recipes: dict[str, Recipe]) -> Varied:
+    if variant.recipe is None:
+        return Varied(image.pixels, unmoved(image.labels), [], image.semantic_mask)
+    recipe = recipes[variant.recipe]
+    return recipe.vary(image.pixels, image.labels, seed_of(variant.id), image.semantic_mask)
+
+
+def _with_all_dropped(image: Loaded, moved: Moved) -> Moved:
+    """With what was dropped on loading, too; places are those among the content's objects."""
+    gone = {one.index for one in image.dropped}
+    objects = len(image.base.content.labels.objects)
+    there = [index for index in range(objects) if index not in gone]
+    later = (replace(one, index=there[one.index]) for one in moved.dropped)
+    return replace(moved, dropped=(*image.dropped, *later))

@@ -67,8 +67,9 @@ class Todo:
         self._retry_failed = retry_failed
 
     def is_done(self, variant: Variant) -> bool:
-        """On record, and its file is still there."""
-        return variant.id in self._ids.done and variant.file in self._files
+        """On record, and its file is still there, with its mask."""
+        files = (variant.file, variant.mask_file) if variant.mask_file else (variant.file,)
+        return variant.id in self._ids.done and all(file in self._files for file in files)
 
     def is_failed(self, variant: Variant) -> bool:
         return variant.id in self._ids.failed and not self._retry_failed

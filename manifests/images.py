@@ -115,6 +115,26 @@ def decode_image(data: bytes) -> Decoded:
             raise UnusableImage(f"cannot be decoded: {error}") from error
 
 
+def decode_class_indices(data: bytes) -> Image.Image:
+    """A semantic mask: mode L, a class index a pixel, from 8-bit palette or greyscale.
+
+    EXIF orientation is not looked at: a mask has none.
+
+    Raises:
+        UnusableImage: empty, truncated, no image, or of other pixels.
+    """
+    with _open(data) as image:
+        if image.mode not in ("P", "L", "1"):
+            raise UnusableImage(
+                f"has pixels of mode {image.mode}; expected a class index a pixel: an 8-bit "
+                "palette or greyscale PNG"
+            )
+        try:
+            return Image.fromarray(np.asarray(image, np.uint8))
+        except Exception as error:  # Pillow's readers raise whatever their parsing trips over
+            raise UnusableImage(f"cannot be decoded: {error}") from error
+
+
 def fit_within(width: int, height: int, long_side_px: int) -> tuple[int, int]:
     """(width, height) with a long side of at most `long_side_px`; nothing is enlarged."""
     factor = min(1.0, long_side_px / max(width, height))

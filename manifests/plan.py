@@ -53,12 +53,17 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One file that comes out: its base as it is (`recipe` None), or varied by a recipe."""
+    """One file that comes out: its base as it is (`recipe` None), or varied by a recipe.
+
+    Attributes:
+        mask_file: of its semantic mask, empty where the content has none; both are made together.
+    """
 
     id: str
     recipe: str | None
     index: int
     file: str
+    mask_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +231,10 @@ class Plan:
         folders = [content.split, content.labels.class_name]
         extension = _EXTENSIONS[self.manifest.output.image.type]
         name = f"{_stem(content.file)}-{kind}-{short_id(id_)}.{extension}"
-        return Variant(id_, recipe, index, "/".join([f for f in folders if f] + [name]))
+        file = "/".join([f for f in folders if f] + [name])
+        return Variant(
+            id_, recipe, index, file, _mask_file(file) if content.labels.semantic_mask else ""
+        )
 
     def _pairing(self) -> Callable[[int], Sequence[int]]:
         pairing, styles = self.manifest.pairing, self.styles
@@ -294,6 +302,12 @@ def _labels_id(content: ContentImage, mask_sha256: bytes | None) -> str:
     mask = None if mask_sha256 is None else mask_sha256.hex()
     size = [labels.width, labels.height]
     return digest("labels", size, [_plain(one) for one in labels.objects], mask)
+
+
+def _mask_file(file: str) -> str:
+    """Inside the split's folder, beside its metadata: `datasets` looks for images nowhere else."""
+    split, _, inside = file.partition("/")
+    return f"{split}/masks/{inside.rpartition('.')[0]}.png"
 
 
 def _plain(one: Object) -> list[Any]:

@@ -173,7 +173,8 @@ class Augment(_Model):
     """Recipes: name -> list of {albumentations transform: its arguments}.
 
     Attributes:
-        min_visibility: an object is dropped where less than this share of its area is left.
+        min_visibility: an object is dropped where less than this share of its area is left in
+            the image, whatever it is magnified by.
         min_area: and where less than so many square pixels are.
     """
 

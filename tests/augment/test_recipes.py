@@ -175,7 +175,7 @@ def test_a_flip_flips_and_says_so() -> None:
 
 def test_labels_go_with_the_image() -> None:
     labels = Labels(class_name="cat")
-    assert Recipe([FLIP]).vary(photo(), labels, 0).labels == labels
+    assert Recipe([FLIP]).vary(photo(), labels, 0).moved.labels == labels
 
 
 def test_the_image_given_is_left_as_it_was() -> None:
