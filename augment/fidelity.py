@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from augment.shapes import shape_of
+from manifests.labels import Box, Labels, Object
 
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
@@ -19,6 +23,8 @@ _SCALES = 3
 _FLAT = 1.0
 # Where less of the contrast is left, structure is on its way out and counts as such.
 _FAINT = 0.25
+# Of less than so many pixels a score says little.
+_LEAST_SIDE_PX = 8
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,62 @@ class Region:
     x2: int
     y2: int
     mask: Mask | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a stylized image has kept, 0..1 each.
+
+    Attributes:
+        image: the whole of it.
+        objects: each object of its labels, in their order.
+    """
+
+    image: float
+    objects: tuple[float, ...]
+
+    @property
+    def lowest(self) -> float:
+        return min(self.image, *self.objects) if self.objects else self.image
+
+
+def scores(content: Pixels, stylized: Pixels, labels: Labels) -> Scores:
+    """How much structure the image and each of its objects have kept; see `Fidelity`.
+
+    An object's region is its mask or polygons, else its box. One of less than 8 x 8 pixels is
+    scored with what is around it, as a box of at least 8 pixels a side.
+
+    Args:
+        content, stylized: H x W x 3, uint8, RGB.
+        labels: in pixels of both.
+    """
+    fidelity = Fidelity(content, stylized)
+    height, width = content.shape[:2]
+    objects = tuple(fidelity.of(_region(one, width, height)) for one in labels.objects)
+    return Scores(fidelity.of_image(), objects)
+
+
+def _region(one: Object, width: int, height: int) -> Region:
+    shape = shape_of(one, width, height)
+    if shape is None or shape.area_px < _LEAST_SIDE_PX**2:
+        return _around(one.box, width, height)
+    rows, columns = shape.pixels.shape
+    right, bottom = shape.left + columns, shape.top + rows
+    return Region(shape.left, shape.top, right, bottom, shape.pixels.astype(bool))
+
+
+def _around(box: Box, width: int, height: int) -> Region:
+    """The pixels that a box touches, and as many more as make it large enough."""
+    x1, x2 = _span(box[0], box[2], width)
+    y1, y2 = _span(box[1], box[3], height)
+    return Region(x1, y1, x2, y2)
+
+
+def _span(low: float, high: float, limit: int) -> tuple[int, int]:
+    first, last = math.floor(low), math.ceil(high)
+    missing = max(0, _LEAST_SIDE_PX - (last - first))
+    first = max(0, min(first - missing // 2, limit - _LEAST_SIDE_PX))
+    return first, min(limit, max(last, first + _LEAST_SIDE_PX))
 
 
 class Fidelity:

@@ -261,6 +261,9 @@ def _report(summary: Summary) -> int:
     _say(f"{summary.dataset} images in {summary.out} ({summary.made} made in this run)")
     if summary.left:
         _say(f"{summary.left} images left; run again without --limit to make them")
+    if summary.left_out:
+        kept = "kept too little of their content's structure"
+        _say(f"{summary.left_out} images left out: {kept}, see {summary.out}/left_out.jsonl")
     if summary.set_aside:
         aside = f"{summary.out}/.gramflow/set_aside"
         _say(f"{summary.set_aside} files that the plan no longer wants were moved to {aside}")

@@ -47,6 +47,7 @@ class Summary:
 
     Attributes:
         made, failed: images of this run.
+        left_out: images of the dataset's plan whose pair kept too little of its content.
         dataset: images of the dataset as it now is.
         failures: (path of the file at fault, why, images missing), of the whole dataset.
         left: images of the plan that are still to be made, after a stop or a limit.
@@ -56,6 +57,7 @@ class Summary:
     out: str
     made: int
     failed: int
+    left_out: int
     dataset: int
     failures: tuple[tuple[str, str, int], ...]
     left: int
@@ -133,9 +135,10 @@ def stylize_dataset(
         out=str(job.out),
         made=tally.made,
         failed=tally.failed,
+        left_out=exported.left_out.total(),
         dataset=exported.images,
         failures=tuple((path, why, n) for (path, why), n in sorted(exported.failures.items())),
-        left=pending - tally.made - tally.failed,
+        left=pending - tally.settled,
         stopped=stopped,
         set_aside=exported.set_aside,
     )
@@ -143,10 +146,15 @@ def stylize_dataset(
 
 @dataclass
 class _Tally:
-    """Images of this run, counted by the worker threads, and the error that ended it."""
+    """Images of this run, counted by the worker threads, and the error that ended it.
+
+    Attributes:
+        settled: made, failed or left out.
+    """
 
     made: int = 0
     failed: int = 0
+    settled: int = 0
     error: Exception | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -154,6 +162,7 @@ class _Tally:
         with self.lock:
             self.made += chunk.images
             self.failed += chunk.failed
+            self.settled += chunk.images + chunk.failed + chunk.left_out
 
 
 @dataclass(frozen=True)

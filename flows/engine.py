@@ -132,8 +132,9 @@ def manifest_preset(read: ReadManifest) -> Preset:
     """
     wanted = read.manifest.stylize
     overrides = dict(wanted.override)
-    if "size" in overrides:
-        raise ValueError("size: write stylize.size, not stylize.override.size")
+    # Beside `size: original` it is the size to work at, else another word for the same.
+    if "size" in overrides and wanted.size != "original":
+        raise ValueError("size: expected it as stylize.size, got it as stylize.override.size")
     if isinstance(wanted.size, int):
         overrides["size"] = wanted.size
     return resolve_preset(wanted.preset, overrides)

@@ -47,6 +47,7 @@ class ChunkDone:
     """A chunk is on record: images made and failed, pairs optimised, its share of the work.
 
     Attributes:
+        left_out: images whose pair kept too little of its content's structure.
         optimiser_s: seconds for which it held a lane of the optimiser.
     """
 
@@ -54,6 +55,7 @@ class ChunkDone:
     failed: int
     pairs: int
     work: float
+    left_out: int = 0
     optimiser_s: float = 0.0
 
 

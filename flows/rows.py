@@ -1,10 +1,11 @@
-"""Rows of the ledger: one for each file that came out, one for each that could not be made."""
+"""Rows of the ledger: one for each file that came out, could not be made, or was left out."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from augment.fidelity import Scores
 from augment.labels import Moved
 from augment.recipes import Applied
 from flows.version import VERSION
@@ -15,21 +16,27 @@ from manifests.plan import Base, Engine, Plan, Variant
 from nst_core import StylizedPair
 
 _SIGNIFICANT_DIGITS = 6
+_SCORE_DECIMALS = 4
 
 
 @dataclass(frozen=True)
 class Optimisation:
-    """How the optimisation of one pair ended."""
+    """How the optimisation of one pair ended.
+
+    Attributes:
+        strength: of the style, with which it was done.
+    """
 
     loss_start: dict[str, float]
     loss_end: dict[str, float]
     iterations: int
     stop_reason: str
     precision: str
+    strength: float
     notes: tuple[str, ...]
 
     @staticmethod
-    def of(result: StylizedPair) -> Optimisation:
+    def of(result: StylizedPair, strength: float) -> Optimisation:
         restarted = ("done again alone in float32: a loss had not been finite",)
         return Optimisation(
             result.start,
@@ -37,12 +44,16 @@ class Optimisation:
             result.iterations,
             result.stop_reason,
             result.precision,
+            strength,
             restarted if result.restarted else (),
         )
 
+    def with_note(self, note: str) -> Optimisation:
+        return replace(self, notes=(*self.notes, note))
+
 
 _NO_ENGINE = Engine("", "", "", {}, 0)
-_NO_OPTIMISATION = Optimisation({}, {}, 0, "", "", ())
+_NO_OPTIMISATION = Optimisation({}, {}, 0, "", "", 0.0, ())
 
 
 def done_row(
@@ -53,6 +64,7 @@ def done_row(
     size: tuple[int, int],
     data: bytes,
     moved: Moved,
+    fidelity: Scores,
     applied: Applied,
     notes: tuple[str, ...],
     optimisation: Optimisation | None,
@@ -66,6 +78,7 @@ def done_row(
         size: (width, height) of the file in pixels.
         data: its bytes.
         moved: its labels, with all objects that were dropped on the way to it.
+        fidelity: what it, and each of its objects, has kept of the content's structure.
     """
     engine = plan.engine if base.style is not None else _NO_ENGINE
     done = optimisation or _NO_OPTIMISATION
@@ -89,11 +102,13 @@ def done_row(
         "height": size[1],
         "objects": objects_column(moved.labels.objects, moved.areas),
         "dropped_objects": dropped_column(moved.dropped),
+        "fidelity": round(fidelity.image, _SCORE_DECIMALS),
+        "fidelity_objects": [round(score, _SCORE_DECIMALS) for score in fidelity.objects],
         "seed": plan.manifest.seed,
         "encoder": engine.encoder,
         "encoder_sha256": engine.encoder_sha256,
         "preset": engine.preset,
-        "strength": base.strength,
+        "strength": done.strength,
         "stylize_parameters": canonical_json(plan.parameters(base)) if base.style else "",
         **losses,
         "iterations": done.iterations,
@@ -117,6 +132,19 @@ def failed_rows(base: Base, path: str, error: str) -> list[Row]:
             "content_path": base.content.name,
             "path": path,
             "error": error,
+        }
+        for variant in base.variants
+    ]
+
+
+def left_out_rows(base: Base, why: str) -> list[Row]:
+    """One row for each variant of a stylized `base` that is not made."""
+    return [
+        {
+            "variant_id": variant.id,
+            "content_path": base.content.name,
+            "style_path": "" if base.style is None else base.style.name,
+            "left_out": why,
         }
         for variant in base.variants
     ]

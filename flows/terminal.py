@@ -61,7 +61,7 @@ class RunDisplay:
         elif isinstance(event, Optimised):
             self._show(f"optimising {event.pairs} pairs, iteration {event.iteration}/{event.of}")
         elif isinstance(event, ChunkDone):
-            self._images += event.images + event.failed
+            self._images += event.images + event.failed + event.left_out
             self._failed += event.failed
             self._pairs += event.pairs
             self._work_done += event.work

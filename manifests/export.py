@@ -31,6 +31,7 @@ class Exported:
     Attributes:
         images: of the dataset.
         counts: {"split", "kind", "class", "style"} -> value -> images.
+        left_out: (content, style, why) -> images that the gate of label fidelity left out.
         failures: (path of the file at fault, why) -> images that are missing because of it.
         set_aside: files that the plan no longer wants, moved to OUT/.gramflow/set_aside.
     """
@@ -40,6 +41,7 @@ class Exported:
         default_factory=lambda: {name: Counter() for name in ("split", "kind", "class", "style")}
     )
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)
+    left_out: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     set_aside: int = 0
 
 
@@ -68,6 +70,10 @@ def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str
             variant_id = row["variant_id"]
             if variant_id not in wanted:
                 continue
+            if "left_out" in row:
+                failed.pop(variant_id, None)
+                exported.left_out[row["content_path"], row["style_path"], row["left_out"]] += 1
+                continue
             if "error" in row:
                 failed[variant_id] = row
                 continue
@@ -89,6 +95,7 @@ def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str
     exported.set_aside = _set_aside(out, files)
     _remove_empty_indexes(out, set(exported.counts["split"]))
     _write_failures(out, exported, ledger.temporary_folder)
+    _write_left_out(out, exported, ledger.temporary_folder)
     described = {**about, "categories": [asdict(one) for one in plan.categories]}
     _write_about(out, exported, described, ledger.temporary_folder)
     return exported
@@ -139,6 +146,13 @@ def _write_failures(out: Path, exported: Exported, temporary_folder: Path) -> No
     with written_whole(out / "failures.jsonl", temporary_folder) as lines:
         for (path, error), images in sorted(exported.failures.items()):
             lines.write(json_line({"path": path, "error": error, "images_missing": images}))
+
+
+def _write_left_out(out: Path, exported: Exported, temporary_folder: Path) -> None:
+    with written_whole(out / "left_out.jsonl", temporary_folder) as lines:
+        for (content, style, why), images in sorted(exported.left_out.items()):
+            line = {"content_path": content, "style_path": style, "why": why, "images": images}
+            lines.write(json_line(line))
 
 
 def _write_about(

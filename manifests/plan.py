@@ -135,6 +135,9 @@ class Plan:
             "size": self.size,
             "preserve_color": self.manifest.stylize.preserve_color,
         }
+        fidelity = self.manifest.fidelity
+        if fidelity.min:
+            self._parameters["fidelity"] = fidelity.model_dump()
 
     def bases(self) -> Iterator[Base]:
         """Every base with its variants, in the order of the content images.

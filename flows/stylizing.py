@@ -1,0 +1,162 @@
+"""Pairs of one shape optimised, and what kept too little of its content put right or left out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from augment.fidelity import scores
+from flows.engine import torch_threads
+from flows.job import Job
+from flows.load import FileAtFault, Loaded, as_pixels, as_tensor, load
+from flows.progress import Control, Optimised
+from flows.ready import ChunkRows, Ready
+from flows.rows import Optimisation, failed_rows, left_out_rows
+from manifests.identity import seed_of
+from manifests.plan import Base
+from nst_core import Pair, Progress, StylizedPair, Stylizer
+
+_TELL_EVERY_ITERATIONS = 10
+# Strengths of the three further tries, as shares of the first.
+_WEAKER = (0.75, 0.5, 0.25)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A pair to optimise, and what it was loaded as."""
+
+    image: Loaded
+    pair: Pair
+    notes: tuple[str, ...] = ()
+
+
+def stylized(
+    job: Job, bases: Sequence[Base], control: Control, rows: ChunkRows
+) -> tuple[list[Ready], float]:
+    """(images that passed the gate, seconds in a lane); `rows` takes the others."""
+    assert job.stylizer is not None
+    tasks = _loaded_pairs(job, job.stylizer, bases, control, rows)
+    ready, optimiser_s = _optimised(job, tasks, control, rows)
+    gate = job.plan.manifest.fidelity
+    for share in _WEAKER if gate.action == "retry" else ():
+        again = {i: _weaker(tasks[i], one, share) for i, one in ready.items() if _fails(job, one)}
+        if not again:
+            break
+        better, seconds = _optimised(job, list(again.values()), control, rows)
+        # Whatever fails now has its row already.
+        ready = {i: one for i, one in ready.items() if i not in again}
+        ready |= {index: better[place] for place, index in enumerate(again) if place in better}
+        optimiser_s += seconds
+    return _passed(job, [ready[index] for index in sorted(ready)], rows), optimiser_s
+
+
+def _fails(job: Job, one: Ready) -> bool:
+    return one.scores.lowest < job.plan.manifest.fidelity.min
+
+
+def _weaker(task: _Task, before: Ready, share: float) -> _Task:
+    strength = round(task.image.base.strength * share, 3)
+    note = f"fidelity {before.scores.lowest:.2f}, so strength lowered to {strength:g}"
+    return _Task(task.image, replace(task.pair, strength=strength), (note,))
+
+
+def _passed(job: Job, ready: Sequence[Ready], rows: ChunkRows) -> list[Ready]:
+    """What the gate lets through; it flags or leaves out the others."""
+    gate = job.plan.manifest.fidelity
+    passed = []
+    for one in ready:
+        why = f"fidelity {one.scores.lowest:.2f} is below {gate.min:g}"
+        if not _fails(job, one):
+            passed.append(one)
+        elif gate.action == "flag":
+            assert one.optimisation is not None
+            passed.append(replace(one, optimisation=one.optimisation.with_note(why)))
+        else:
+            rows.left_out += left_out_rows(one.loaded.base, why)
+    return passed
+
+
+def _loaded_pairs(
+    job: Job, stylizer: Stylizer, bases: Sequence[Base], control: Control, rows: ChunkRows
+) -> list[_Task]:
+    """Pairs that can be optimised; `rows` takes the others."""
+    tasks = []
+    for base in bases:
+        control.check()
+        try:
+            image = load(base, stylizer)
+            pair = _pair(job, image)
+            stylizer.check(pair)
+        except FileAtFault as fault:
+            rows.failed += failed_rows(base, fault.name, fault.error)
+        except ValueError as error:
+            at_fault = base.content.name
+            if base.style is not None and str(error).startswith("style"):
+                at_fault = base.style.name
+            rows.failed += failed_rows(base, at_fault, str(error))
+        else:
+            tasks.append(_Task(image, pair))
+    return tasks
+
+
+def _pair(job: Job, image: Loaded) -> Pair:
+    assert image.style is not None
+    return Pair(
+        as_tensor(image.pixels),
+        (image.style,),
+        strength=image.base.strength,
+        seed=seed_of(image.base.id),
+        preserve_color=job.plan.manifest.stylize.preserve_color,
+    )
+
+
+def _optimised(
+    job: Job, tasks: Sequence[_Task], control: Control, rows: ChunkRows
+) -> tuple[dict[int, Ready], float]:
+    """(place in `tasks` -> result, seconds in a lane); `rows` takes what failed."""
+    assert job.stylizer is not None
+
+    def on_progress(progress: Progress) -> None:
+        control.check()
+        if progress.iterations[0] % _TELL_EVERY_ITERATIONS == 0:
+            told = Optimised(len(progress.pairs), progress.iterations[0], progress.of)
+            control.tell(told)
+
+    results: dict[int, StylizedPair] = {}
+    with job.optimiser_slots, torch_threads(job.lanes.threads):
+        began_s = time.monotonic()
+        try:
+            pairs = [task.pair for task in tasks]
+            results.update(job.stylizer.each(pairs, on_progress=on_progress))
+        except torch.OutOfMemoryError as error:
+            why = f"does not fit the memory of {job.stylizer.device}: {error}"
+            for index, task in enumerate(tasks):
+                if index not in results:
+                    base = task.image.base
+                    rows.failed += failed_rows(base, base.content.name, why)
+        optimiser_s = time.monotonic() - began_s
+    ready = {}
+    for index, result in results.items():
+        task = tasks[index]
+        if result.stop_reason == "not_finite":
+            why = (
+                f"the loss is not finite after {result.iterations} iterations; try a lower "
+                "stylize.override.learning_rate"
+            )
+            base = task.image.base
+            rows.failed += failed_rows(base, base.content.name, why)
+        else:
+            ready[index] = _ready(task, result)
+    return ready, optimiser_s
+
+
+def _ready(task: _Task, result: StylizedPair) -> Ready:
+    pixels = as_pixels(result.image)
+    kept = scores(task.image.pixels, pixels, task.image.labels)
+    optimisation = Optimisation.of(result, task.pair.strength)
+    for note in task.notes:
+        optimisation = optimisation.with_note(note)
+    return Ready(task.image, pixels, optimisation, kept)
