@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -84,10 +85,13 @@ class Moving:
         boxes = [shape.box if shape else one.box for one, shape in zip(self._objects, self._shapes)]
         self._boxes = np.array(boxes, np.float64).reshape(-1, 4)
         self._left = np.ones(len(boxes))
-        middles = (self._boxes[:, :2] + self._boxes[:, 2:]) / 2
-        self._frames = middles[:, None] + np.array([[0, 0], [_FRAME_PX, 0], [0, _FRAME_PX]])
         points = [point[:2] for one in self._objects for point in one.keypoints]
         self._points = np.array(points, np.float64).reshape(-1, 2)
+        self._frames: npt.NDArray[np.float64] | None = None
+        if points or any(self._shapes):
+            middles = (self._boxes[:, :2] + self._boxes[:, 2:]) / 2
+            legs = np.array([[0, 0], [_FRAME_PX, 0], [0, _FRAME_PX]])
+            self._frames = middles[:, None] + legs
         self._places = own_places(*self._size) if any(self._shapes) else None
         self._hidden: npt.NDArray[np.uint8] | None = None
         self._moved = False
@@ -136,19 +140,22 @@ class Moving:
         objects: list[Object] = []
         areas: list[float] = []
         dropped: list[Dropped] = []
-        points = iter(self._points.tolist())
+        points, boxes = iter(self._points.tolist()), self._boxes.tolist()
         come_from = None if self._places is None else origins(self._places)
         for index, one in enumerate(self._objects):
             own_points = [next(points) for _ in one.keypoints]
-            left = self._what_is_left(index, come_from)
+            left = self._what_is_left(index, boxes[index], come_from)
             reason = _why_dropped(left, keep)
             if reason:
                 dropped.append(Dropped(index, one.category, reason))
                 continue
-            keypoints = tuple(self._keypoints(one.keypoints, own_points))
-            if self._mirrored(index):
-                keypoints = _mirrored(keypoints, flip_idx.get(one.category, ()))
-            objects.append(replace(left.one, keypoints=keypoints))
+            moved = left.one
+            if one.keypoints:
+                keypoints = tuple(self._keypoints(one.keypoints, own_points))
+                if self._moved and self._magnified(index) < 0:
+                    keypoints = _mirrored(keypoints, flip_idx.get(one.category, ()))
+                moved = replace(moved, keypoints=keypoints)
+            objects.append(moved)
             areas.append(left.area)
         width, height = self._size
         labels = replace(self._labels, objects=tuple(objects), width=width, height=height)
@@ -164,7 +171,7 @@ class Moving:
             rows[:] = _LOST
             rows[came[:, 4].astype(int)] = came[:, :4] * (size * 2)
         self._boxes, self._points = rows[: len(self._boxes)], rows[len(self._boxes) :, :2].copy()
-        if len(self._frames):
+        if self._frames is not None:
             corners = np.zeros((3 * len(self._frames), 5))
             corners[:, :2] = self._frames.reshape(-1, 2)
             self._frames = move(keypoints=corners)["keypoints"][:, :2].reshape(-1, 3, 2)
@@ -191,7 +198,7 @@ class Moving:
         outside = ~((self._points >= 0) & (self._points <= size)).all(axis=1)
         self._points[outside] = _LOST
 
-    def _what_is_left(self, index: int, come_from: Origins | None) -> _Left:
+    def _what_is_left(self, index: int, box: Sequence[float], come_from: Origins | None) -> _Left:
         one, shape = self._objects[index], self._shapes[index]
         share = float(self._left[index])
         if shape is not None and self._moved:
@@ -204,8 +211,8 @@ class Moving:
             one = replace(one, box=moved.box, polygons=outline_of(moved), rle=rle)
             shape = moved
         elif self._moved:
-            x1, y1, x2, y2 = self._boxes[index].tolist()
-            if np.isnan(x1):
+            x1, y1, x2, y2 = box
+            if math.isnan(x1):
                 return _GONE
             one = replace(one, box=(x1, y1, x2, y2), polygons=(), rle=None)
         return _Left(one, area_px(one, shape), share, 1.0 - self._hidden_share(one.box, shape))
@@ -239,7 +246,7 @@ class Moving:
         for keypoint, (x, y) in zip(before, points):
             if not self._moved and not self._is_hidden(x, y):
                 yield keypoint
-            elif keypoint[2] == NOT_LABELLED or np.isnan(x):
+            elif keypoint[2] == NOT_LABELLED or math.isnan(x):
                 yield _UNLABELLED
             else:
                 yield x, y, OCCLUDED if self._is_hidden(x, y) else keypoint[2]
@@ -252,12 +259,10 @@ class Moving:
 
     def _magnified(self, index: int) -> float:
         """By how much an area at the object's place grew; negative in a mirror."""
+        assert self._frames is not None
         corner, along, down = self._frames[index]
         (a, b), (c, d) = along - corner, down - corner
         return float((a * d - b * c) / _FRAME_PX**2)
-
-    def _mirrored(self, index: int) -> bool:
-        return self._moved and self._magnified(index) < 0
 
 
 @dataclass(frozen=True)
