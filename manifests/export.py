@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from manifests.comparison import FilesOnDisk
 from manifests.durable import write_whole, written_whole
+from manifests.label_rows import numbered
 from manifests.ledger import Ledger, Row, json_line
+from manifests.names import EXTENSION, STEM
 from manifests.plan import Plan
 
-_MADE_BY_GRAMFLOW = re.compile(
-    r"-(original|augmented|stylized|stylized_augmented)-[a-z2-7]{12}\.(jpg|png|webp)$"
-)
+_MADE_BY_GRAMFLOW = re.compile(rf"{STEM}\.{EXTENSION}$")
 
 
 @dataclass
@@ -44,15 +45,20 @@ class Exported:
 def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str, Any]) -> Exported:
     """Write OUT/<split>/metadata.jsonl, OUT/failures.jsonl and OUT/dataset.json.
 
-    Format: Hugging Face's imagefolder (`file_name` relative to its metadata.jsonl). Rows whose
-    file is gone are left out; files that no row names are set aside, so that readers which list
-    the folders see the same images.
+    Format: Hugging Face's imagefolder (`file_name` relative to its metadata.jsonl), with
+    `objects` as its object detection has them: `bbox` x, y, width, height, `categories` by their
+    place in `categories` of dataset.json. A semantic mask's path is `mask_file_name` where all
+    images have one, else `mask_path`, empty where there is none. Rows whose file is gone are
+    left out; files that no row names are set aside, so that readers which list the folders see
+    the same images.
 
     Args:
         about: resolved manifest and versions, for dataset.json.
     """
     exported = Exported()
     files = FilesOnDisk(out)
+    place = {category.name: index for index, category in enumerate(plan.categories)}
+    all_masked = all(content.labels.semantic_mask for content in plan.content)
     wanted = {variant.id for base in plan.bases() for variant in base.variants}
     failed: dict[str, Row] = {}
     with ExitStack() as open_files:
@@ -73,21 +79,28 @@ def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str
             if split not in indexes:
                 index = written_whole(out / split / "metadata.jsonl", ledger.temporary_folder)
                 indexes[split] = open_files.enter_context(index)
-            indexes[split].write(json_line(_metadata(row)))
+            indexes[split].write(json_line(_metadata(row, place, all_masked)))
             _count(exported, row)
     for row in failed.values():
         exported.failures[row["path"], row["error"]] += 1
     exported.set_aside = _set_aside(out, files)
     _remove_empty_indexes(out, set(exported.counts["split"]))
     _write_failures(out, exported, ledger.temporary_folder)
-    _write_about(out, exported, about, ledger.temporary_folder)
+    described = {**about, "categories": [asdict(one) for one in plan.categories]}
+    _write_about(out, exported, described, ledger.temporary_folder)
     return exported
 
 
-def _metadata(row: Row) -> Row:
+def _metadata(row: Row, place: Mapping[str, int], all_masked: bool) -> Row:
     """A ledger row as a row of metadata.jsonl: `file_name` first, relative to the split."""
     inside = row["file"].partition("/")[2]
-    return {"file_name": inside, **{key: row[key] for key in row if key != "file"}}
+    made = {"file_name": inside, **{key: row[key] for key in row if key != "file"}}
+    if "objects" in made:
+        made["objects"] = numbered(made["objects"], place)
+    if mask := made.pop("mask_file_name", ""):
+        mask = posixpath.relpath(mask, row["split"])
+    # Readers open whatever a column named *_file_name says, and an empty name is a folder.
+    return made | {"mask_file_name" if all_masked else "mask_path": mask}
 
 
 def _count(exported: Exported, row: Row) -> None:
