@@ -131,7 +131,7 @@ def _write_shard(folder: ExportFolder, name: str, samples: Iterator[_Sample]) ->
                 member.size = len(data)
                 tar.addfile(member, io.BytesIO(data))
             shard.count(sample)
-    folder.write(f"{name}.stats.json", _json(asdict(shard)))
+    folder.write(f"{name}.stats.json", _json(vars(shard)))
     folder.written.images += shard.images
     folder.written.objects += shard.objects
 
