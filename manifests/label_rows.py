@@ -103,8 +103,7 @@ def _object(
     shape = json.loads(segmentation)
     rle, polygons = None, shape or []
     if isinstance(shape, dict):
-        height, width = shape["size"]
-        rle = Rle(height, width, shape["counts"])
+        rle = Rle(*shape["size"], shape["counts"])
         polygons = shape.get("outline", [])
     return Object(
         category,
