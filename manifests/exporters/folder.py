@@ -77,12 +77,14 @@ def export_folder(
     path = dataset.out.with_name(f"{dataset.out.name}.{format}")
     temporary_folder = path / ".tmp"
     shutil.rmtree(temporary_folder, ignore_errors=True)
-    with written_together(temporary_folder) as write_file:
-        folder = ExportFolder(path, temporary_folder, Written(format, path), write_file)
-        yield folder
-        folder.write("export.json", _told(dataset, folder.written))
+    try:
+        with written_together(temporary_folder) as write_file:
+            folder = ExportFolder(path, temporary_folder, Written(format, path), write_file)
+            yield folder
+            folder.write("export.json", _told(dataset, folder.written))
+    finally:
+        shutil.rmtree(temporary_folder, ignore_errors=True)
     _remove_others(folder, made)
-    shutil.rmtree(temporary_folder, ignore_errors=True)
 
 
 def _told(dataset: FinishedDataset, written: Written) -> bytes:
