@@ -165,3 +165,26 @@ def test_help_names_the_commands() -> None:
     _, output = said("--help")
     for command in ("demo", "run", "plan", "validate", "stylize", "folder"):
         assert command in output
+
+
+def test_a_run_writes_its_formats_and_export_writes_more(job: JobFolder) -> None:
+    job.write(output={"path": "out", "format": ["coco", "webdataset"]})
+    status, output = said("run", job.manifest)
+    assert status == 0
+    assert f"coco: {job.out}/annotations/instances_<split>.json: 36 images, 0 objects" in output
+    assert f"webdataset: {job.out}.webdataset: 36 images, 0 objects" in output
+    assert (job.out / "croissant.json").exists()
+    images = job.images()
+    status, output = said("export", job.out, "--format", "yolo", "--format", "voc")
+    assert status == 0
+    assert f"yolo: {job.out}.yolo: 36 images, 0 objects; no split for validation" in output
+    assert f"voc: {job.out}.voc: 36 images, 0 objects" in output
+    assert job.images() == images
+
+
+def test_export_refuses_what_is_no_dataset_or_no_format(job: JobFolder) -> None:
+    status, output = said("export", job.folder, "--format", "coco")
+    assert (status, "dataset.json: there is none" in output) == (2, True)
+    job.run()
+    status, output = said("export", job.out, "--format", "cocoa")
+    assert (status, "expected formats among imagefolder, coco" in output) == (2, True)
