@@ -108,7 +108,7 @@ def record_run(folder: Path) -> None:
 def row(base: Base, variant: Variant) -> Row:
     from flows.version import VERSION
 
-    text = {name: "" for name in ("label", "style_path", "encoder", "preset", "notes")}
+    text = dict.fromkeys(("label", "style_path", "encoder", "preset", "notes"), "")
     numbers = {f"{name}_loss_end": 0.0 for name in ("content", "style", "total")}
     return {
         "file": variant.file,

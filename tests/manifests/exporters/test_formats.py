@@ -323,4 +323,6 @@ def test_masks_go_along(out: Path) -> None:
     listed = Path(f"{out}.voc/ImageSets/Segmentation/train.txt").read_text().splitlines()
     assert listed == [masks[0].stem]
     with tarfile.open(f"{out}.webdataset/train-000000.tar") as shard:
-        assert [name for name in shard.getnames() if "mask" in name] == [f"{masks[0].stem}.mask.png"]
+        assert [name for name in shard.getnames() if "mask" in name] == [
+            f"{masks[0].stem}.mask.png"
+        ]

@@ -195,7 +195,9 @@ def test_voc_has_the_boxes_within_a_pixel(out: Path) -> None:
             (str(one.findtext("name")), x1 - 1, y1 - 1, x2, y2)
             for one in root.iter("object")
             if one.findtext("difficult") == "0"
-            for x1, y1, x2, y2 in [[int(str(number.text)) for number in one.iter() if _edge(number)]]
+            for x1, y1, x2, y2 in [
+                [int(str(number.text)) for number in one.iter() if _edge(number)]
+            ]
         ]
     assert_same_boxes(found, written_boxes(out), within_px=1.0)
 
