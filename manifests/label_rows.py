@@ -103,7 +103,8 @@ def _object(
     shape = json.loads(segmentation)
     rle, polygons = None, shape or []
     if isinstance(shape, dict):
-        rle = Rle(*shape["size"], shape["counts"])
+        rows, columns = shape["size"]
+        rle = Rle(rows, columns, shape["counts"])
         polygons = shape.get("outline", [])
     return Object(
         category,
