@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from manifests.hashes import Hashes, hashes_of, holds
+from manifests.hashes import hashes_of, holds
 
 _NAMED = 10
 
@@ -34,20 +34,22 @@ class Relative:
 
 
 RelativesOf = Callable[[str], Iterable[Relative]]
+# ("group" or "source", its name)
+Bond = tuple[str, str]
 
 
 def check_lineage(splits: Iterable[str], relatives_of: RelativesOf) -> None:
     """Refuse sources and groups that are in more than one split.
 
     Args:
-        relatives_of: the images of a split; asked twice where something is to be named.
+        relatives_of: the images of a split; asked again where something is to be named.
 
     Raises:
         LineageError: naming the first ten, with their splits, and how many there are.
     """
-    splits = sorted(splits)
-    groups = _crossing(splits, lambda split: (one.group for one in relatives_of(split)))
-    sources = _crossing(splits, lambda split: (one.source for one in relatives_of(split)))
+    crossing = _crossing(sorted(splits), relatives_of)
+    groups = {group: where for (kind, group), where in crossing.items() if kind == "group"}
+    sources = {source: where for (kind, source), where in crossing.items() if kind == "source"}
     lines = []
     if groups:
         lines.append(_sentence("groups", groups, "give all images of a group one `split`"))
@@ -58,23 +60,27 @@ def check_lineage(splits: Iterable[str], relatives_of: RelativesOf) -> None:
         raise LineageError("\n".join(lines))
 
 
-def _crossing(splits: list[str], texts_of: Callable[[str], Iterable[str]]) -> dict[str, list[str]]:
-    """Text -> its splits, of those in more than one; the empty text belongs to none."""
+def _crossing(splits: list[str], relatives_of: RelativesOf) -> dict[Bond, list[str]]:
+    """What binds images together -> their splits, where they are in more than one."""
     if len(splits) < 2:
         return {}
-    hashes = [hashes_of(filter(None, texts_of(split))) for split in splits]
+    hashes = [hashes_of(map(str, _bonds(relatives_of(split)))) for split in splits]
     shared = reduce(np.union1d, (np.intersect1d(a, b) for a, b in combinations(hashes, 2)))
-    if not len(shared):
-        return {}
-    found: dict[str, list[str]] = {}
-    for split in splits:
-        for text in _each_once(texts_of(split), shared):
-            found.setdefault(text, []).append(split)
-    return {text: of for text, of in sorted(found.items()) if len(of) > 1}
+    found: dict[Bond, set[str]] = {}
+    if len(shared):
+        for split in splits:
+            for bond in _bonds(relatives_of(split)):
+                if holds(shared, str(bond)):
+                    found.setdefault(bond, set()).add(split)
+    return {bond: sorted(of) for bond, of in sorted(found.items()) if len(of) > 1}
 
 
-def _each_once(texts: Iterable[str], hashes: Hashes) -> Iterator[str]:
-    return iter(dict.fromkeys(text for text in texts if text and holds(hashes, text)))
+def _bonds(relatives: Iterable[Relative]) -> Iterator[Bond]:
+    for one in relatives:
+        if one.group:
+            yield "group", one.group
+        if one.source:
+            yield "source", one.source
 
 
 def _with_names(sources: dict[str, list[str]], relatives_of: RelativesOf) -> dict[str, list[str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -191,19 +190,16 @@ def test_voc_has_the_boxes_within_a_pixel(out: Path) -> None:
     found: Boxes = {}
     for file in sorted((beside(out, "voc") / "Annotations").iterdir()):
         root = ElementTree.parse(file).getroot()
-        found[file.stem] = [
-            (str(one.findtext("name")), x1 - 1, y1 - 1, x2, y2)
-            for one in root.iter("object")
-            if one.findtext("difficult") == "0"
-            for x1, y1, x2, y2 in [
-                [int(str(number.text)) for number in one.iter() if _edge(number)]
-            ]
-        ]
+        objects = [one for one in root.iter("object") if one.findtext("difficult") == "0"]
+        found[file.stem] = [_voc_box(one) for one in objects]
     assert_same_boxes(found, written_boxes(out), within_px=1.0)
 
 
-def _edge(element: ElementTree.Element) -> bool:
-    return element.tag in ("xmin", "ymin", "xmax", "ymax")
+def _voc_box(one: ElementTree.Element) -> tuple[str, float, float, float, float]:
+    """The first pixel is the first, and the last one belongs to the object."""
+    edges = (f"bndbox/{edge}" for edge in ("xmin", "ymin", "xmax", "ymax"))
+    xmin, ymin, xmax, ymax = (int(str(one.findtext(edge))) for edge in edges)
+    return str(one.findtext("name")), xmin - 1, ymin - 1, xmax, ymax
 
 
 def test_torchvision_reads_the_voc_folder(out: Path, tmp_path: Path) -> None:
@@ -238,12 +234,12 @@ def test_webdataset_reads_the_shards(out: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def records(out: Path) -> Iterator[list[dict[str, Any]]]:
+def records(out: Path) -> list[dict[str, Any]]:
     import mlcroissant
 
     dataset = mlcroissant.Dataset(str(out / "croissant.json"))
     assert not dataset.metadata.ctx.issues.errors
-    yield list(dataset.records("images"))
+    return list(dataset.records("images"))
 
 
 def test_mlcroissant_reads_pictures_with_their_rows(
