@@ -8,6 +8,7 @@ object's extras, where it has them. A crowd is a `difficult` object, which evalu
 from __future__ import annotations
 
 import json
+import math
 import re
 from contextlib import ExitStack
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -83,13 +84,21 @@ def _object(one: Object, width: int, height: int, written: Written) -> Element:
 
 
 def pixel_box(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
-    """The pixels of a continuous box, counted from 1, first and last included.
+    """xmin, ymin, xmax, ymax: the pixels of a continuous box, counted from 1, the last included.
 
-    Edges are rounded to whole pixels; a box that is narrower than one gets one.
+    Edges are rounded to whole pixels; of a box between two edges it is the pixel it lies in.
     """
-    x1, y1, x2, y2 = map(round, box)
-    xmin, ymin = min(x1 + 1, width), min(y1 + 1, height)
-    return xmin, ymin, max(x2, xmin), max(y2, ymin)
+    x1, y1, x2, y2 = box
+    xmin, xmax = _pixels(x1, x2, width)
+    ymin, ymax = _pixels(y1, y2, height)
+    return xmin, ymin, xmax, ymax
+
+
+def _pixels(low: float, high: float, size: int) -> tuple[int, int]:
+    first, last = round(low) + 1, round(high)
+    if first > last:
+        first = last = min(math.floor((low + high) / 2) + 1, size)
+    return first, last
 
 
 def _texts(parent: Element, **texts: object) -> None:
