@@ -16,8 +16,9 @@ BITS = 52
 def clashing_numbers(keys: Iterable[str], bits: int = BITS) -> frozenset[int]:
     """The numbers that more than one of the keys would have; eight bytes of memory a key."""
     numbers = np.frombuffer(array("Q", (_number(key, bits) for key in keys)), np.uint64)
-    values, times = np.unique(numbers, return_counts=True)
-    return frozenset(map(int, values[times > 1]))
+    numbers.sort()
+    twins = numbers[1:][numbers[1:] == numbers[:-1]]
+    return frozenset(map(int, twins))
 
 
 class Numbers:

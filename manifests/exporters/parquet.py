@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from manifests.durable import written_whole
 from manifests.exporters.finished import FinishedDataset, Row
 
-_ROWS_A_GROUP = 4096
+_ROWS_A_GROUP = 1024
 
 _MADE = re.compile(r"metadata_[^/]+\.parquet")
 _NUMBERS = pa.list_(pa.float64())

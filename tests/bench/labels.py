@@ -34,7 +34,7 @@ from manifests.ledger import Ledger, Row
 from manifests.plan import Base, Engine, Plan, Variant
 from manifests.reading import read_manifest
 
-OBJECTS = 5
+OBJECTS = 20
 ROWS_A_RECORD = 256
 PHOTOGRAPHS = 1000
 INDEX = "index"
