@@ -133,6 +133,24 @@ def validate(manifest: ManifestArgument) -> None:
 
 
 @app.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="The output folder of a finished run.")],
+    formats: Annotated[
+        list[str],
+        typer.Option(
+            "--format", help="imagefolder, coco, yolo, voc or webdataset; give it for each."
+        ),
+    ],
+) -> None:
+    """Write a finished dataset in more formats, without stylizing again."""
+    with _one_sentence_errors():
+        from manifests.exporters.formats import export as export_formats
+
+        for written in export_formats(out, formats):
+            _say(str(written))
+
+
+@app.command()
 def stylize(
     content: Annotated[Path, typer.Argument(help="Content image.")],
     style: Annotated[Path, typer.Argument(help="Style image.")],
@@ -259,6 +277,8 @@ def _report(summary: Summary) -> int:
         _say("to go on, give the same command again")
         return INTERRUPTED
     _say(f"{summary.dataset} images in {summary.out} ({summary.made} made in this run)")
+    for export_line in summary.exports:
+        _say(export_line)
     if summary.left:
         _say(f"{summary.left} images left; run again without --limit to make them")
     if summary.left_out:

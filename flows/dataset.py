@@ -34,6 +34,7 @@ from flows.version import VERSION
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo, first_images
 from manifests.export import Exported, export_imagefolder
+from manifests.exporters.formats import export
 
 # Enough threads for any number of lanes; how many chunks are underway is limited below.
 _WORKERS = (os.cpu_count() or 1) + (1 + MOST_BESIDE_LANES) * len(choose_devices())
@@ -52,6 +53,7 @@ class Summary:
         failures: (path of the file at fault, why, images missing), of the whole dataset.
         left: images of the plan that are still to be made, after a stop or a limit.
         set_aside: files that the plan no longer wants, moved out of the dataset.
+        exports: a line for each further format: where, images, objects, what was substituted.
     """
 
     out: str
@@ -63,6 +65,7 @@ class Summary:
     left: int
     stopped: bool
     set_aside: int
+    exports: tuple[str, ...]
 
 
 @flow(
@@ -129,8 +132,11 @@ def stylize_dataset(
 
     stopped = control.stop.is_set()
     exported = Exported()
+    exports: tuple[str, ...] = ()
     if not stopped:
         exported = export_imagefolder(job.out, job.plan, job.ledger, _about(job))
+    if exported.images:
+        exports = _export_formats(job)
     return Summary(
         out=str(job.out),
         made=tally.made,
@@ -141,7 +147,15 @@ def stylize_dataset(
         left=pending - tally.settled,
         stopped=stopped,
         set_aside=exported.set_aside,
+        exports=exports,
     )
+
+
+def _export_formats(job: Job) -> tuple[str, ...]:
+    """Write what the manifest's formats have besides the indexes; a line for each other format."""
+    formats = ("imagefolder", *job.plan.manifest.output.format)
+    _, *others = export(job.out, formats)
+    return tuple(map(str, others))
 
 
 @dataclass

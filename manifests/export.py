@@ -17,11 +17,10 @@ from manifests.comparison import FilesOnDisk
 from manifests.durable import write_whole, written_whole
 from manifests.label_rows import numbered
 from manifests.ledger import Ledger, Row, json_line
+from manifests.names import EXTENSION, STEM
 from manifests.plan import Plan
 
-_MADE_BY_GRAMFLOW = re.compile(
-    r"-(original|augmented|stylized|stylized_augmented)-[a-z2-7]{12}\.(jpg|png|webp)$"
-)
+_MADE_BY_GRAMFLOW = re.compile(rf"{STEM}\.{EXTENSION}$")
 
 
 @dataclass
@@ -72,6 +71,7 @@ def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str
                 continue
             if "left_out" in row:
                 failed.pop(variant_id, None)
+                wanted.remove(variant_id)
                 exported.left_out[row["content_path"], row["style_path"], row["left_out"]] += 1
                 continue
             if "error" in row:

@@ -103,8 +103,8 @@ def _object(
     shape = json.loads(segmentation)
     rle, polygons = None, shape or []
     if isinstance(shape, dict):
-        height, width = shape["size"]
-        rle = Rle(height, width, shape["counts"])
+        rows, columns = shape["size"]
+        rle = Rle(rows, columns, shape["counts"])
         polygons = shape.get("outline", [])
     return Object(
         category,

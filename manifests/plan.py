@@ -24,7 +24,7 @@ from manifests.identity import (
 )
 from manifests.images import fit_within
 from manifests.labels import Object
-from manifests.lineage import Member, crossings
+from manifests.lineage import LineageError, Relative, check_lineage
 from manifests.pairing import RandomStyles
 from manifests.reading import ReadManifest
 from manifests.sources import ContentImage, StyleImage, list_content, list_styles, listed_pairs
@@ -169,13 +169,17 @@ class Plan:
         return self._parameters | {"strength": base.strength}
 
     def _check_lineage(self) -> None:
-        members = (
-            Member(content.name, content.split, facts.sha256.hex(), content.group)
-            for content, facts in zip(self.content, self._content_facts)
-        )
-        found = [self.read.problem(("content",), sentence) for sentence in crossings(members)]
-        if found:
-            raise ManifestError(found)
+        def relatives_of(split: str) -> Iterator[Relative]:
+            for content, facts in zip(self.content, self._content_facts):
+                if content.split == split:
+                    yield Relative(facts.sha256.hex(), content.group, content.name)
+
+        try:
+            check_lineage({content.split for content in self.content}, relatives_of)
+        except LineageError as error:
+            lines = str(error).splitlines()
+            problems = [self.read.problem(("content",), line) for line in lines]
+            raise ManifestError(problems) from None
 
     def _augmented(self, content: ContentImage) -> bool:
         return content.split in self.manifest.output.splits

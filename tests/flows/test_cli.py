@@ -202,3 +202,26 @@ def test_validate_shows_all_problems_of_labels_and_run_a_few(job: JobFolder) -> 
     assert (status, output.count("bbox: expected [x, y, width, height]")) == (2, 20)
     assert "… and 280 more of this kind error: `gramflow validate` shows all of them" in output
     assert not job.out.exists()
+
+
+def test_a_run_writes_its_formats_and_export_writes_more(job: JobFolder) -> None:
+    job.write(output={"path": "out", "format": ["coco", "webdataset"]})
+    status, output = said("run", job.manifest)
+    assert status == 0
+    assert f"coco: {job.out}/annotations/instances_<split>.json: 36 images, 0 objects" in output
+    assert f"webdataset: {job.out}.webdataset: 36 images, 0 objects" in output
+    assert (job.out / "croissant.json").exists()
+    images = job.images()
+    status, output = said("export", job.out, "--format", "yolo", "--format", "voc")
+    assert status == 0
+    assert f"yolo: {job.out}.yolo: 36 images, 0 objects; no split for validation" in output
+    assert f"voc: {job.out}.voc: 36 images, 0 objects" in output
+    assert job.images() == images
+
+
+def test_export_refuses_what_is_no_dataset_or_no_format(job: JobFolder) -> None:
+    status, output = said("export", job.folder, "--format", "coco")
+    assert (status, "dataset.json: there is none" in output) == (2, True)
+    job.run()
+    status, output = said("export", job.out, "--format", "cocoa")
+    assert (status, "expected formats among imagefolder, coco" in output) == (2, True)

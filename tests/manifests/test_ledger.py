@@ -11,6 +11,8 @@ from manifests.chunks import Chunk, chunks
 from manifests.comparison import Counts, FilesOnDisk, Todo, compare, first_images
 from manifests.durable import written_whole
 from manifests.export import export_imagefolder
+from manifests.label_rows import objects_column
+from manifests.labels import Category, Object
 from manifests.ledger import Ledger, LedgerError
 from manifests.plan import Plan
 from tests.flows.pictures import photo
@@ -186,6 +188,36 @@ def test_failures_are_one_line_a_file_at_fault(make_plan: MakePlan, out: Path) -
     about = json.loads((out / "dataset.json").read_text())
     assert (about["name"], about["images"], about["failures"]) == ("small", IMAGES - 8, 1)
     assert about["counts"]["class"] == {"cat": 8, "dog": 16}
+
+
+def test_categories_are_numbers_in_the_index_and_masks_lie_below_their_split(
+    make_plan: MakePlan, out: Path
+) -> None:
+    plan = make_plan()
+    plan.categories = (Category("car", coco_id=3), Category("person", keypoints=("nose",)))
+    chunk = chunks_of(plan)[0]
+    record(out, chunk)
+    (file,) = (out / ".gramflow" / "ledger").iterdir()
+    header, *lines = file.read_text().splitlines()
+    objects = objects_column([Object("person", (1, 2, 3, 5))], [6.0])
+    rows = []
+    for number, line in enumerate(lines):
+        mask = f"train/masks/{number}.png"
+        (out / mask).parent.mkdir(exist_ok=True, parents=True)
+        (out / mask).write_bytes(b"")
+        labels = {"objects": objects, "mask_file_name": mask}
+        rows.append(json.dumps(json.loads(line) | labels))
+    file.write_text("\n".join([header, *rows]) + "\n")
+    export_imagefolder(out, plan, Ledger(out), {})
+    row = json.loads((out / "train" / "metadata.jsonl").read_text().splitlines()[0])
+    assert (row["objects"]["categories"], row["objects"]["bbox"]) == ([1], [[1, 2, 2, 3]])
+    # Not `mask_file_name`, which readers open: other images have no mask.
+    assert row["mask_path"] == "masks/0.png"
+    described = json.loads((out / "dataset.json").read_text())["categories"]
+    assert [(one["name"], one["coco_id"], one["keypoints"]) for one in described] == [
+        ("car", 3, []),
+        ("person", None, ["nose"]),
+    ]
 
 
 def test_exporting_again_gives_the_same_bytes(make_plan: MakePlan, out: Path) -> None:

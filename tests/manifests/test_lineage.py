@@ -8,23 +8,22 @@ from pathlib import Path
 import pytest
 
 from manifests.errors import ManifestError
-from manifests.lineage import Member, crossings
+from manifests.lineage import LineageError, Relative, check_lineage
 from tests.manifests.conftest import MakePlan
 
 
 def test_one_source_or_group_in_two_splits_is_named_once() -> None:
-    members = [
-        Member("a", "train", "s1", "g1"),
-        Member("b", "train", "s1", "g1"),
-        Member("c", "val", "s1", "g2"),
-        Member("d", "test", "s1", "g1"),
-        Member("e", "val", "", ""),
-        Member("f", "train", "", ""),
-    ]
-    assert list(crossings(members)) == [
-        "a in split train and c in split val are the same image; expected it in one split",
-        "group g1 is in split train (a) and in split test (d); expected it in one split",
-    ]
+    images = {
+        "train": [Relative("s1", "g1", "a"), Relative("s1", "g1", "b"), Relative("", "", "f")],
+        "val": [Relative("s1", "g2", "c"), Relative("", "", "e")],
+        "test": [Relative("s2", "g1", "d")],
+    }
+    with pytest.raises(LineageError) as caught:
+        check_lineage(images, images.__getitem__)
+    groups, sources = str(caught.value).splitlines()
+    assert groups.startswith("1 groups are in more than one split")
+    assert "g1 (test, train)" in groups
+    assert "s1 (train: a, val: c)" in sources
 
 
 def test_a_photograph_that_lies_in_two_splits_stops_the_plan(
@@ -33,7 +32,7 @@ def test_a_photograph_that_lies_in_two_splits_stops_the_plan(
     (tmp_path / "held").mkdir()
     source = sorted((tmp_path / "photos").rglob("*.png"))[0]
     shutil.copy(source, tmp_path / "held" / "other_name.png")
-    with pytest.raises(ManifestError, match=r"and held/other_name\.png in split val are the same"):
+    with pytest.raises(ManifestError, match=r"1 content images are .*val: held/other_name\.png"):
         make_plan(content=[{"path": "photos"}, {"path": "held", "split": "val"}])
 
 
@@ -49,7 +48,7 @@ def test_groups_come_from_a_pattern_and_stop_the_plan_where_they_cross(
     def content(pattern: str) -> list[dict[str, str]]:
         return [{"path": s, "split": s, "group": pattern} for s in ("train", "val")]
 
-    with pytest.raises(ManifestError, match=r"group drive7 is in split train \(train/drive7"):
+    with pytest.raises(ManifestError, match=r"1 groups are in more .* drive7 \(train, val\)"):
         make_plan(content=content(r"(drive\d+)_"))
     plan = make_plan(content=content(r"frame\d+"))
     assert [image.group for image in plan.content] == ["frame1", "frame2"]

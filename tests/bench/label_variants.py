@@ -1,6 +1,6 @@
 """Variants a second of labelled images, in the flow and in bare loops of the same run.
 
-usage: python -m tests.bench.vary
+usage: python -m tests.bench.label_variants
 
 The flow reads JPEG files of 640 px with 20 boxes each, makes them 512 px, varies and encodes them,
 writes them durably and records them. A bare loop opens, resizes, varies with albumentations and
@@ -95,7 +95,7 @@ def of_the_flow(folder: Path, turn: int) -> float:
     }
     manifest.write_text(yaml.safe_dump(described))
     # Prefect remembers the first server that it spoke to, so each run has a process of its own.
-    return _printed(["-m", "tests.bench.vary", "flow", str(manifest)])
+    return _printed(["-m", "tests.bench.label_variants", "flow", str(manifest)])
 
 
 def run_flow(manifest: Path) -> float:
@@ -112,7 +112,7 @@ def of_bare_loops(folder: Path, turn: int) -> float:
     """Variants a second of all loops together."""
     out = folder / f"bare{turn}"
     out.mkdir()
-    command = [sys.executable, "-m", "tests.bench.vary", "loop", str(folder), str(out)]
+    command = [sys.executable, "-m", "tests.bench.label_variants", "loop", str(folder), str(out)]
     loops = [
         subprocess.Popen([*command, str(number)], stdout=subprocess.PIPE, text=True)
         for number in range(LOOPS)

@@ -1,0 +1,40 @@
+"""All formats by name, and the export of a dataset to some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from manifests.exporters.coco import write_coco
+from manifests.exporters.finished import FinishedDataset, read_finished
+from manifests.exporters.imagefolder import write_imagefolder
+from manifests.exporters.voc import write_voc
+from manifests.exporters.webdataset import write_webdataset
+from manifests.exporters.written import Written
+from manifests.exporters.yolo import write_yolo
+from manifests.lineage import check_lineage
+
+FORMATS: dict[str, Callable[[FinishedDataset], Written]] = {
+    "imagefolder": write_imagefolder,
+    "coco": write_coco,
+    "yolo": write_yolo,
+    "voc": write_voc,
+    "webdataset": write_webdataset,
+}
+
+
+def export(out: Path, formats: Sequence[str]) -> Iterator[Written]:
+    """Write a finished dataset in each format, one after the other, from what is in OUT alone.
+
+    Raises:
+        ValueError: a format that there is not; nothing was written.
+        ManifestError: there is no finished dataset; nothing was written.
+        LineageError: sources or groups are in several splits; nothing was written.
+    """
+    unknown = [format for format in formats if format not in FORMATS]
+    if unknown:
+        raise ValueError(f"expected formats among {', '.join(FORMATS)}, got {', '.join(unknown)}")
+    dataset = read_finished(out)
+    check_lineage(dataset.splits, dataset.relatives)
+    for format in dict.fromkeys(formats):
+        yield FORMATS[format](dataset)

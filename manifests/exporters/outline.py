@@ -1,0 +1,37 @@
+"""One polygon for an object of several, for formats that have room for one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manifests.labels import Polygon
+
+Points = NDArray[np.float64]
+
+
+def one_outline(polygons: Sequence[Polygon]) -> Points:
+    """All polygons as one, joined where they are nearest by a line that goes there and back.
+
+    Such a line has no area, so that the outline encloses what the polygons do.
+
+    Args:
+        polygons: at least one, each x1, y1, x2, y2, …
+
+    Returns:
+        (points, 2).
+    """
+    first, *others = (np.reshape(polygon, (-1, 2)) for polygon in polygons)
+    outline: Points = first
+    for other in others:
+        outline = _joined(outline, other)
+    return outline
+
+
+def _joined(one: Points, other: Points) -> Points:
+    distances = np.square(one[:, None] - other[None]).sum(axis=2)
+    leave, enter = np.unravel_index(int(distances.argmin()), distances.shape)
+    there = np.concatenate((other[enter:], other[: enter + 1]))
+    return np.concatenate((one[: leave + 1], there, one[leave:]))

@@ -1,0 +1,107 @@
+"""Pascal VOC: OUT.voc/ with Annotations, JPEGImages, ImageSets/Main and, for masks, Segmentation.
+
+Format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/. Boxes are whole pixels counted
+from 1, the last one included. `truncated`, `difficult`, `occluded` and `pose` are those of an
+object's extras, where it has them. A crowd is a `difficult` object, which evaluation ignores too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from contextlib import ExitStack
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from manifests.exporters.finished import FinishedDataset, Row
+from manifests.exporters.folder import ExportFolder, export_folder
+from manifests.exporters.written import Written
+from manifests.labels import Box, Object
+from manifests.names import EXTENSION, STEM, extension_of, stem_of
+
+_MADE = re.compile(
+    rf"Annotations/{STEM}\.xml|JPEGImages/{STEM}\.{EXTENSION}|SegmentationClass/{STEM}\.png"
+    r"|ImageSets/(?:Main|Segmentation)/[^/]+\.txt"
+)
+
+
+def write_voc(dataset: FinishedDataset) -> Written:
+    """Write the folder; images are hard links where the file system has them."""
+    with export_folder(dataset, "voc", _MADE) as folder:
+        for split in dataset.splits:
+            _write_split(folder, dataset, split)
+    return folder.written
+
+
+def _write_split(folder: ExportFolder, dataset: FinishedDataset, split: str) -> None:
+    with ExitStack() as lists:
+        main = lists.enter_context(folder.open(f"ImageSets/Main/{split}.txt"))
+        masked = None
+        for row in dataset.rows(split):
+            stem = stem_of(row["file_name"])
+            name = (stem + "\n").encode()
+            _write_image(folder, dataset, split, row)
+            main.write(name)
+            if mask := dataset.mask(split, row):
+                folder.link(mask, f"SegmentationClass/{stem}.png")
+                if masked is None:
+                    inside = f"ImageSets/Segmentation/{split}.txt"
+                    masked = lists.enter_context(folder.open(inside))
+                masked.write(name)
+
+
+def _write_image(folder: ExportFolder, dataset: FinishedDataset, split: str, row: Row) -> None:
+    file, written = row["file_name"].rpartition("/")[2], folder.written
+    if extension_of(file) != "jpg":
+        written.notes[f"images are .{extension_of(file)}; some readers of VOC expect .jpg"] += 1
+    folder.link(dataset.image(split, row), f"JPEGImages/{file}")
+    objects = dataset.objects(row)
+    annotation = Element("annotation")
+    _texts(annotation, folder=folder.path.name, filename=file)
+    _texts(SubElement(annotation, "source"), database=dataset.name, image=row["variant_id"])
+    _texts(SubElement(annotation, "size"), width=row["width"], height=row["height"], depth=3)
+    _texts(annotation, segmented=int(dataset.mask(split, row) is not None))
+    annotation.extend(_object(one, row["width"], row["height"], written) for one in objects)
+    indent(annotation, " ")
+    folder.write(f"Annotations/{stem_of(file)}.xml", tostring(annotation, "utf-8") + b"\n")
+    written.images += 1
+    written.objects += len(objects)
+
+
+def _object(one: Object, width: int, height: int, written: Written) -> Element:
+    said = json.loads(one.extras)
+    if one.crowd:
+        written.notes["crowd objects written as difficult"] += 1
+    described = Element("object")
+    _texts(described, name=one.category, pose=said.get("pose", "Unspecified"))
+    _texts(described, truncated=int(said.get("truncated", 0)))
+    if "occluded" in said:
+        _texts(described, occluded=int(said["occluded"]))
+    _texts(described, difficult=int(one.crowd or said.get("difficult", 0)))
+    xmin, ymin, xmax, ymax = pixel_box(one.box, width, height)
+    _texts(SubElement(described, "bndbox"), xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax)
+    return described
+
+
+def pixel_box(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
+    """xmin, ymin, xmax, ymax: the pixels of a continuous box, counted from 1, the last included.
+
+    Edges are rounded to whole pixels; of a box between two edges it is the pixel it lies in.
+    """
+    x1, y1, x2, y2 = box
+    xmin, xmax = _pixels(x1, x2, width)
+    ymin, ymax = _pixels(y1, y2, height)
+    return xmin, ymin, xmax, ymax
+
+
+def _pixels(low: float, high: float, size: int) -> tuple[int, int]:
+    first, last = round(low) + 1, round(high)
+    if first > last:
+        first = last = min(math.floor((low + high) / 2) + 1, size)
+    return first, last
+
+
+def _texts(parent: Element, **texts: object) -> None:
+    """A child for each, with its value as text."""
+    for name, value in texts.items():
+        SubElement(parent, name).text = str(value)

@@ -1,0 +1,170 @@
+"""YOLO: OUT.yolo/ with images/<split>, labels/<split> and data.yaml.
+
+Format: https://docs.ultralytics.com/datasets/detect/ (and segment, pose): a text file an image,
+a line an object: class number, then numbers in 0..1 of the image's width and height. A dataset
+has one task: pose where all objects have the same number of keypoints, else segmentation where
+all have polygons or a mask, else detection. The format has no crowds: those are left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+from manifests.exporters.finished import FinishedDataset, Row
+from manifests.exporters.folder import ExportFolder, export_folder
+from manifests.exporters.outline import one_outline
+from manifests.exporters.written import Written
+from manifests.labels import Category, Object
+from manifests.names import EXTENSION, STEM, stem_of
+
+_MADE = re.compile(rf"images/[^/]+/{STEM}\.{EXTENSION}|labels/[^/]+/{STEM}\.txt")
+# Programs that read YOLO ask for these; test is optional.
+_VALIDATION = ("val", "validation", "valid", "dev")
+# Coordinates are rounded to a thousandth of a pixel; what is no further outside is inside.
+_ROUNDING_PX = 0.01
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What the lines of a dataset hold.
+
+    Attributes:
+        keypoints: of each object, for pose.
+    """
+
+    name: Literal["detect", "segment", "pose"]
+    keypoints: int = 0
+
+
+def write_yolo(dataset: FinishedDataset) -> Written:
+    """Write the folder; images are hard links where the file system has them."""
+    task = _task(dataset)
+    number = {category.name: index for index, category in enumerate(dataset.categories)}
+    with export_folder(dataset, "yolo", _MADE) as folder:
+        for split in dataset.splits:
+            for row in dataset.rows(split):
+                _write_image(folder, dataset, split, row, task, number)
+        folder.write("data.yaml", _data_yaml(dataset, folder, task))
+    return folder.written
+
+
+def _task(dataset: FinishedDataset) -> _Task:
+    """What all objects of the dataset have."""
+    counts: set[int] = set()
+    shapes: set[bool] = set()
+    for one in _all_objects(dataset):
+        counts.add(len(one.keypoints))
+        shapes.add(bool(one.polygons or one.rle))
+    if len(counts) == 1 and (keypoints := counts.pop()):
+        return _Task("pose", keypoints)
+    return _Task("segment") if shapes == {True} else _Task("detect")
+
+
+def _all_objects(dataset: FinishedDataset) -> Iterator[Object]:
+    for split in dataset.splits:
+        for row in dataset.rows(split):
+            yield from (one for one in dataset.objects(row) if not one.crowd)
+
+
+def _write_image(
+    folder: ExportFolder,
+    dataset: FinishedDataset,
+    split: str,
+    row: Row,
+    task: _Task,
+    number: dict[str, int],
+) -> None:
+    stem, file = stem_of(row["file_name"]), row["file_name"].rpartition("/")[2]
+    written = folder.written
+    folder.link(dataset.image(split, row), f"images/{split}/{file}")
+    lines = []
+    for one in dataset.objects(row):
+        if one.crowd:
+            written.notes["crowd objects left out"] += 1
+            continue
+        numbers = _numbers(one, row["width"], row["height"], task, written)
+        lines.append(" ".join([str(number[one.category]), *numbers]) + "\n")
+    folder.write(f"labels/{split}/{stem}.txt", "".join(lines).encode())
+    written.images += 1
+    written.objects += len(lines)
+
+
+def _numbers(one: Object, width: int, height: int, task: _Task, written: Written) -> Iterable[str]:
+    if task.name == "segment":
+        return _shares(_outline(one, written), width, height, written)
+    x1, y1, x2, y2 = one.box
+    center_and_size = [((x1 + x2) / 2, (y1 + y2) / 2), (x2 - x1, y2 - y1)]
+    box = _shares(np.array(center_and_size), width, height, written)
+    if task.name == "detect":
+        return box
+    return [*box, *_keypoint_numbers(one, width, height, written)]
+
+
+def _outline(one: Object, written: Written) -> Any:
+    if not one.polygons:
+        written.notes["objects whose mask has no outline, written as their box"] += 1
+        x1, y1, x2, y2 = one.box
+        return np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)])
+    if len(one.polygons) > 1:
+        written.notes["objects of several polygons, joined to one"] += 1
+    return one_outline(one.polygons)
+
+
+def _keypoint_numbers(one: Object, width: int, height: int, written: Written) -> Iterator[str]:
+    for x, y, visibility in one.keypoints:
+        point = np.array([(x, y)]) if visibility else np.zeros((1, 2))
+        yield from _shares(point, width, height, written)
+        yield str(visibility)
+
+
+def _shares(points: Any, width: int, height: int, written: Written) -> list[str]:
+    """Points in pixels as shares of the image's sides."""
+    size = np.array([width, height], dtype=float)
+    if (points < -_ROUNDING_PX).any() or (points > size + _ROUNDING_PX).any():
+        written.notes["objects with points outside the image, moved to its edge"] += 1
+    return [f"{share:.6f}" for share in np.clip(points / size, 0, 1).ravel()]
+
+
+def _data_yaml(dataset: FinishedDataset, folder: ExportFolder, task: _Task) -> bytes:
+    described: dict[str, Any] = {
+        "path": str(folder.path),
+        **{role: f"images/{split}" for role, split in _roles(dataset.splits, folder.written)},
+        "names": {index: one.name for index, one in enumerate(dataset.categories)},
+    }
+    if task.name == "pose":
+        described["kpt_shape"] = [task.keypoints, 3]
+        if flip_idx := _flip_idx(dataset.categories, task.keypoints):
+            described["flip_idx"] = flip_idx
+    text = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
+    comment = (
+        f"# Made by gramflow; task: {task.name}. After moving this folder, export again or change\n"
+        "# `path`; without it, programs take the folder of this file.\n"
+    )
+    return (comment + text).encode()
+
+
+def _roles(splits: tuple[str, ...], written: Written) -> Iterator[tuple[str, str]]:
+    """(name in data.yaml, split): `train` and `val`, which programs insist on, then the others."""
+    if not splits:
+        return
+    train = "train" if "train" in splits else splits[0]
+    val = next((name for name in _VALIDATION if name in splits), None)
+    if val is None:
+        written.notes[f"no split for validation: data.yaml names {train} as val"] += 1
+    if train != "train":
+        written.notes[f"no split train: data.yaml names {train} as train"] += 1
+    yield "train", train
+    yield "val", val or train
+    yield from ((name, name) for name in splits if name not in (train, val))
+
+
+def _flip_idx(categories: tuple[Category, ...], keypoints: int) -> list[int]:
+    """The one mirror order of all categories with so many keypoints; empty where they differ."""
+    orders = {one.flip_idx for one in categories if len(one.keypoints) == keypoints}
+    return list(orders.pop()) if len(orders) == 1 else []

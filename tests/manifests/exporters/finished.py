@@ -1,0 +1,165 @@
+"""Finished datasets as a run leaves them, made without one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from manifests.identity import digest, short_id
+from manifests.label_rows import dropped_column, numbered, objects_column
+from manifests.labels import Category, Labels, Object, Rle
+from tests.flows.pictures import photo
+
+PEOPLE = Category(
+    "person",
+    "animal",
+    keypoints=("nose", "left_eye", "right_eye"),
+    skeleton=((0, 1), (0, 2)),
+    flip_idx=(0, 2, 1),
+)
+CATEGORIES = (PEOPLE, Category("car", "vehicle"))
+
+
+@dataclass(frozen=True)
+class Made:
+    """One image of a dataset.
+
+    Attributes:
+        name: of the content image that it descends from.
+        picture: its pixels.
+        mask: its semantic mask.
+    """
+
+    name: str
+    labels: Labels
+    picture: Image.Image
+    split: str = "train"
+    group: str = ""
+    mask: Image.Image | None = None
+
+
+def made(name: str, *objects: Object, split: str = "train", **more: Any) -> Made:
+    """An image of 48 x 40 px."""
+    class_name = more.pop("class_name", None)
+    labels = Labels(class_name, tuple(objects), width=48, height=40)
+    return Made(name, labels, photo(len(name)), split, **more)
+
+
+def write_finished(
+    out: Path,
+    images: Sequence[Made],
+    categories: Sequence[Category] = CATEGORIES,
+    image_type: str = "jpeg",
+) -> Path:
+    """OUT with images, metadata.jsonl and dataset.json."""
+    place = {category.name: index for index, category in enumerate(categories)}
+    rows: dict[str, list[dict[str, Any]]] = {}
+    all_masked = all(one.mask for one in images)
+    for one in images:
+        rows.setdefault(one.split, []).append(_write(out, one, place, image_type, all_masked))
+    for split, of_split in rows.items():
+        text = "".join(json.dumps(row) + "\n" for row in of_split)
+        (out / split / "metadata.jsonl").write_text(text)
+    classes = {one.labels.class_name: 1 for one in images if one.labels.class_name}
+    about = {
+        "gramflow_version": "0.1.0",
+        "manifest": {
+            "name": "small",
+            "seed": 7,
+            "content": [{"path": "photos"}],
+            "styles": [{"path": "paintings"}],
+        },
+        "engine": {"encoder": "compact", "preset": "fast"},
+        "images": len(images),
+        "counts": {"split": {name: len(of) for name, of in rows.items()}, "class": classes},
+        "categories": [asdict(one) for one in categories],
+    }
+    (out / "dataset.json").write_text(json.dumps(about))
+    return out
+
+
+def _write(
+    out: Path, one: Made, place: Mapping[str, int], image_type: str, all_masked: bool
+) -> dict[str, Any]:
+    variant = digest("variant", one.name, one.split)
+    stem = f"{one.name}-original-{short_id(variant)}"
+    folder = f"{one.labels.class_name}/" if one.labels.class_name else ""
+    file = f"{folder}{stem}.{'jpg' if image_type == 'jpeg' else image_type}"
+    (out / one.split / folder).mkdir(parents=True, exist_ok=True)
+    one.picture.save(out / one.split / file, image_type)
+    mask = ""
+    if one.mask is not None:
+        mask = f"masks/{stem}.png"
+        (out / one.split / "masks").mkdir(exist_ok=True)
+        one.mask.save(out / one.split / mask)
+    areas = [_area(box.box) for box in one.labels.objects]
+    return {
+        "file_name": file,
+        "label": one.labels.class_name or "",
+        "split": one.split,
+        "source_id": digest("source", one.name),
+        "group_id": one.group,
+        "variant_id": variant,
+        "kind": "original",
+        "content_path": f"photos/{one.name}.png",
+        "style_path": "",
+        "width": one.picture.width,
+        "height": one.picture.height,
+        "seed": 7,
+        "strength": 0.0,
+        "objects": numbered(objects_column(one.labels.objects, areas), place),
+        "dropped_objects": dropped_column([]),
+        "mask_file_name" if all_masked else "mask_path": mask,
+    }
+
+
+def _area(box: tuple[float, float, float, float]) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def coco48(shared: Path, out: Path, limit: int = 48) -> Path:
+    """The first so many of 48 COCO images with their labels and masks, as they are."""
+    folder = shared / "data" / "coco48"
+    described = json.loads((folder / "annotations" / "instances.json").read_text())
+    categories = [
+        Category(one["name"], one["supercategory"], coco_id=one["id"])
+        for one in described["categories"]
+    ]
+    name_of = {one["id"]: one["name"] for one in described["categories"]}
+    annotations: dict[int, list[Any]] = {}
+    for annotation in described["annotations"]:
+        annotations.setdefault(annotation["image_id"], []).append(annotation)
+    images = []
+    for index, image in enumerate(described["images"][:limit]):
+        stem = Path(image["file_name"]).stem
+        objects = tuple(_of_coco(a, name_of) for a in annotations.get(image["id"], []))
+        labels = Labels(None, objects, width=image["width"], height=image["height"])
+        picture = Image.open(folder / "images" / image["file_name"]).convert("RGB")
+        mask = Image.open(folder / "masks" / f"{stem}.png")
+        split = "val" if index % 4 == 0 else "train"
+        images.append(Made(stem, labels, picture, split, mask=mask))
+    return write_finished(out, images, categories)
+
+
+def _of_coco(annotation: dict[str, Any], name_of: Mapping[int, str]) -> Object:
+    from pycocotools import mask
+
+    x, y, width, height = annotation["bbox"]
+    shape = annotation["segmentation"]
+    rle = None
+    if isinstance(shape, dict):
+        packed = mask.frPyObjects(shape, *shape["size"])
+        rle = Rle(*shape["size"], packed["counts"].decode())
+    return Object(
+        name_of[annotation["category_id"]],
+        (x, y, x + width, y + height),
+        () if rle else tuple(map(tuple, shape)),
+        rle,
+        crowd=bool(annotation["iscrowd"]),
+        extras=json.dumps({"id": annotation["id"]}),
+    )

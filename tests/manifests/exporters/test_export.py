@@ -1,0 +1,165 @@
+"""What holds for the export to any format: whole, repeatable, tidy, refusing what is not true."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manifests.errors import ManifestError
+from manifests.exporters.formats import FORMATS, export
+from manifests.exporters.numbers import Numbers, clashing_numbers
+from manifests.labels import Object
+from manifests.lineage import LineageError
+from tests.manifests.exporters.finished import made, write_finished
+
+CAR = Object("car", (2.0, 4.0, 26.0, 24.0))
+BESIDE = ("yolo", "voc", "webdataset")
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return write_finished(
+        tmp_path / "out", [made("a", CAR), made("b", CAR, CAR), made("c", CAR, split="val")]
+    )
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+
+
+def test_exporting_again_gives_the_same_bytes(out: Path, tmp_path: Path) -> None:
+    list(export(out, list(FORMATS)))
+    before = contents(tmp_path)
+    assert len(before) > 20
+    list(export(out, list(FORMATS)))
+    assert contents(tmp_path) == before
+
+
+def test_files_of_an_older_export_go_and_those_of_the_user_stay(out: Path, tmp_path: Path) -> None:
+    list(export(out, list(FORMATS)))
+    own = [tmp_path / f"out.{format}" / "notes.txt" for format in BESIDE]
+    own += [tmp_path / "out.yolo/labels/train.cache", tmp_path / "out.yolo/images/val/mine.jpg"]
+    own += [out / "annotations/mine.json", out / "mine.parquet"]
+    for file in own:
+        file.write_text("mine")
+    write_finished(out, [made("b", CAR), made("d", CAR)])
+    list(export(out, list(FORMATS)))
+    found = contents(tmp_path)
+    assert all(file.read_text() == "mine" for file in own)
+    exported = [name for name in found if not name.startswith(("out/train", "out/val"))]
+    assert not [name for name in exported if "a-original" in name or "c-original" in name]
+    assert not [name for name in exported if "val" in name and "mine" not in name]
+    assert [name for name in exported if "b-original" in name]
+
+
+@pytest.mark.parametrize("format", BESIDE)
+def test_an_export_that_breaks_off_leaves_the_older_one(
+    out: Path, tmp_path: Path, format: str
+) -> None:
+    list(export(out, [format]))
+    before = contents(tmp_path / f"out.{format}")
+    write_finished(out, [made("b", CAR, CAR), made("e"), made("f")])
+    (gone,) = (out / "train").glob("f-*.jpg")
+    gone.unlink()
+    with pytest.raises(FileNotFoundError, match=rf"{gone.name} is gone.*`gramflow run` makes it"):
+        list(export(out, [format]))
+    after = contents(tmp_path / f"out.{format}")
+    assert {name: after[name] for name in before} == before
+    assert not list(tmp_path.rglob(".tmp"))
+
+
+def test_images_are_links_to_those_of_the_dataset(out: Path, tmp_path: Path) -> None:
+    list(export(out, ["yolo", "voc"]))
+    (image,) = (out / "train").glob("a-*.jpg")
+    for inside in ("out.yolo/images/train", "out.voc/JPEGImages"):
+        assert (tmp_path / inside / image.name).samefile(image)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_groups_in_two_splits_are_refused_before_anything_is_written(
+    tmp_path: Path, format: str
+) -> None:
+    groups = [f"camera {index:02}" for index in range(12)]
+    images = [
+        made(f"{split}{index}", split=split, group=group)
+        for index, group in enumerate(groups)
+        for split in ("train", "val")
+    ]
+    out = write_finished(tmp_path / "out", [*images, made("single", group="one split")])
+    before = contents(tmp_path)
+    with pytest.raises(LineageError) as refused:
+        list(export(out, [format]))
+    message = str(refused.value)
+    assert "12 groups are in more than one split" in message
+    assert "camera 00 (train, val)" in message
+    assert "camera 09 (train, val), …" in message
+    assert "camera 10" not in message
+    assert "one split (" not in message
+    assert contents(tmp_path) == before
+
+
+def test_one_photograph_in_two_splits_is_refused_by_name(tmp_path: Path) -> None:
+    images = [made("a"), made("b"), made("b", split="val"), made("c", split="test")]
+    out = write_finished(tmp_path / "out", images)
+    with pytest.raises(LineageError, match=r"1 content images .*\(train: photos/b.png, val: ph"):
+        list(export(out, ["coco"]))
+
+
+def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match=r"dataset.json: there is none; expected the folder"):
+        list(export(tmp_path, ["coco"]))
+    (tmp_path / "dataset.json").write_text("[]")
+    with pytest.raises(ManifestError, match=r"dataset.json: does not describe a dataset"):
+        list(export(tmp_path, ["coco"]))
+
+
+def test_indexes_that_are_missing_are_all_named(out: Path) -> None:
+    for index in out.glob("*/metadata.jsonl"):
+        index.unlink()
+    with pytest.raises(ManifestError) as refused:
+        list(export(out, ["coco"]))
+    assert len(refused.value.problems) == 2
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"no": 1}'])
+def test_a_damaged_row_is_named_with_its_line(out: Path, line: str) -> None:
+    index = out / "train" / "metadata.jsonl"
+    index.write_text(index.read_text() + line + "\n")
+    with pytest.raises(ManifestError, match=rf"{index}:3: "):
+        list(export(out, ["coco"]))
+
+
+def test_an_unknown_format_is_refused_with_those_that_there_are(out: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected formats among imagefolder, coco, yolo"):
+        list(export(out, ["coco", "cocoa"]))
+    assert not (out / "annotations").exists()
+
+
+def test_what_is_said_of_an_export_is_kept_beside_it(out: Path, tmp_path: Path) -> None:
+    write_finished(out, [made("a", CAR, Object("car", CAR.box, crowd=True))])
+    list(export(out, ["yolo"]))
+    told = json.loads((tmp_path / "out.yolo/export.json").read_text())
+    assert told["notes"]["crowd objects left out"] == 1
+    assert (told["images"], told["objects"]) == (1, 1)
+
+
+@given(st.sets(st.text(max_size=3), max_size=60), st.integers(7, 9))
+def test_numbers_are_unique_and_those_without_a_twin_depend_on_their_key(
+    keys: set[str], bits: int
+) -> None:
+    clashing = clashing_numbers(keys, bits)
+    numbers = Numbers(clashing, bits)
+    of = {key: numbers.of(key) for key in sorted(keys)}
+    assert len(set(of.values())) == len(keys)
+    assert all(0 < number <= 2 ** (bits + 1) for number in of.values())
+    alone = Numbers(frozenset(), bits)
+    single = {key for key in keys if alone.of(key) not in clashing}
+    assert all(of[key] == alone.of(key) for key in single)

@@ -1,0 +1,328 @@
+"""Each format of small datasets: what is written, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manifests.exporters.finished import read_finished
+from manifests.exporters.formats import FORMATS, export
+from manifests.exporters.outline import one_outline
+from manifests.exporters.voc import pixel_box
+from manifests.exporters.webdataset import write_webdataset
+from manifests.labels import Category, Object, Rle
+from tests.flows.pictures import photo
+from tests.manifests.exporters.finished import made, write_finished
+
+CAR = Object("car", (2.0, 4.0, 26.0, 24.0))
+CROWD = Object("car", (0.0, 0.0, 48.0, 40.0), crowd=True)
+PERSON = Object("person", (8.0, 8.0, 16.0, 28.0), keypoints=((10.0, 9.5, 2), (0, 0, 0), (14, 9, 1)))
+SQUARE = (2.0, 2.0, 10.0, 2.0, 10.0, 10.0, 2.0, 10.0)
+FAR = (20.0, 20.0, 30.0, 20.0, 30.0, 30.0, 20.0, 30.0)
+SHAPED = Object("car", (2.0, 2.0, 30.0, 30.0), polygons=(SQUARE, FAR))
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def said(out: Path, *formats: str) -> list[str]:
+    return [str(written) for written in export(out, formats)]
+
+
+def label_lines(out: Path, split: str = "train") -> list[str]:
+    files = sorted(Path(f"{out}.yolo/labels/{split}").iterdir())
+    return [line for file in files for line in file.read_text().splitlines()]
+
+
+def data_yaml(out: Path) -> dict[str, Any]:
+    described: dict[str, Any] = yaml.safe_load(Path(f"{out}.yolo/data.yaml").read_text())
+    return described
+
+
+def instances(out: Path, split: str = "train") -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / f"annotations/instances_{split}.json").read_text())
+    return found
+
+
+def test_yolo_has_boxes_where_an_object_has_no_outline(out: Path) -> None:
+    write_finished(out, [made("a", CAR, CROWD), made("b", SHAPED), made("c", split="val")])
+    (line,) = said(out, "yolo")
+    assert line == f"yolo: {out}.yolo: 3 images, 2 objects; crowd objects left out (1)"
+    assert label_lines(out) == [
+        "1 0.291667 0.350000 0.500000 0.500000",
+        "1 0.333333 0.400000 0.583333 0.700000",
+    ]
+    assert label_lines(out, "val") == []
+    assert len(list(Path(f"{out}.yolo/labels/val").iterdir())) == 1
+    assert data_yaml(out) == {
+        "path": f"{out}.yolo",
+        "train": "images/train",
+        "val": "images/val",
+        "names": {0: "person", 1: "car"},
+    }
+
+
+def test_yolo_poses_have_the_keypoints_and_their_mirror(out: Path) -> None:
+    write_finished(out, [made("a", PERSON, CROWD), made("b", split="valid")])
+    said(out, "yolo")
+    numbers = label_lines(out)[0].split()
+    assert numbers[:5] == ["0", "0.250000", "0.450000", "0.166667", "0.500000"]
+    assert numbers[5:8] == ["0.208333", "0.237500", "2"]
+    assert numbers[8:11] == ["0.000000", "0.000000", "0"]
+    assert numbers[13] == "1"
+    described = data_yaml(out)
+    assert (described["kpt_shape"], described["flip_idx"]) == ([3, 3], [0, 2, 1])
+    assert described["val"] == "images/valid"
+
+
+def test_yolo_outlines_join_polygons_and_stand_in_for_masks_without_one(out: Path) -> None:
+    masked = replace(CAR, rle=Rle(40, 48, "\\9"))
+    write_finished(out, [made("a", SHAPED, masked), made("b", split="val")])
+    (line,) = said(out, "yolo")
+    assert "objects of several polygons, joined to one (1)" in line
+    assert "objects whose mask has no outline, written as their box (1)" in line
+    joined, box = label_lines(out)
+    points = np.array(joined.split()[1:], dtype=float).reshape(-1, 2) * (48, 40)
+    assert _area(points) == pytest.approx(64 + 100, abs=0.01)
+    assert box == "1 " + " ".join(
+        f"{x / 48:.6f} {y / 40:.6f}" for x, y in ((2, 4), (26, 4), (26, 24), (2, 24))
+    )
+
+
+def test_yolo_says_which_splits_stand_in_for_others(out: Path) -> None:
+    write_finished(out, [made("a", CAR, split="all")])
+    (line,) = said(out, "yolo")
+    assert "no split for validation: data.yaml names all as val" in line
+    assert "no split train: data.yaml names all as train" in line
+    assert data_yaml(out)["train"] == data_yaml(out)["val"] == "images/all"
+
+
+def test_yolo_moves_points_outside_the_image_to_its_edge_and_says_so(out: Path) -> None:
+    outside = replace(SHAPED, polygons=((-5.0, 2.0, 10.0, 2.0, 10.0, 50.0),))
+    write_finished(out, [made("a", outside), made("b", split="val")])
+    (line,) = said(out, "yolo")
+    assert "objects with points outside the image, moved to its edge (1)" in line
+    assert label_lines(out) == ["1 0.000000 0.050000 0.208333 0.050000 0.208333 1.000000"]
+
+
+polygons = st.lists(
+    st.lists(st.integers(0, 50), min_size=6, max_size=16).map(lambda xs: tuple(xs[: len(xs) & ~1])),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(polygons)
+def test_a_joined_outline_has_the_area_and_bounds_of_its_polygons(
+    parts: list[tuple[float, ...]],
+) -> None:
+    outline = one_outline(parts)
+    points = np.concatenate([np.reshape(part, (-1, 2)) for part in parts])
+    assert _signed_area(outline) == sum(_signed_area(np.reshape(part, (-1, 2))) for part in parts)
+    assert (outline.min(axis=0) == points.min(axis=0)).all()
+    assert (outline.max(axis=0) == points.max(axis=0)).all()
+
+
+def _signed_area(points: Any) -> float:
+    x, y = np.asarray(points, dtype=float).T
+    return float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2
+
+
+def _area(points: Any) -> float:
+    return abs(_signed_area(points))
+
+
+sides = st.tuples(st.floats(0, 60), st.floats(0, 60)).map(sorted).filter(lambda s: s[0] < s[1])
+
+
+@given(sides, sides)
+def test_a_voc_box_is_within_a_pixel_and_inside(x: list[float], y: list[float]) -> None:
+    xmin, ymin, xmax, ymax = pixel_box((x[0], y[0], x[1], y[1]), 60, 60)
+    assert 1 <= xmin <= xmax <= 60
+    assert 1 <= ymin <= ymax <= 60
+    found = np.array([xmin - 1, ymin - 1, xmax, ymax])
+    assert np.abs(found - [x[0], y[0], x[1], y[1]]).max() <= 1
+
+
+def test_voc_has_what_the_source_says_of_an_object(out: Path) -> None:
+    told = replace(CAR, extras='{"truncated": 1, "difficult": 1, "pose": "Left", "occluded": 1}')
+    write_finished(out, [made("a", told, CROWD, CAR)])
+    (line,) = said(out, "voc")
+    assert line.endswith("1 images, 3 objects; crowd objects written as difficult (1)")
+    (file,) = Path(f"{out}.voc/Annotations").iterdir()
+    first, crowd, plain = ElementTree.parse(file).getroot().iter("object")
+    names = ("pose", "truncated", "occluded", "difficult")
+    assert [first.findtext(name) for name in names] == ["Left", "1", "1", "1"]
+    assert [crowd.findtext(name) for name in names] == ["Unspecified", "0", None, "1"]
+    assert plain.findtext("difficult") == "0"
+    assert [plain.findtext(f"bndbox/{edge}") for edge in ("xmin", "ymin", "xmax", "ymax")] == [
+        *("3", "5", "26", "24")
+    ]
+
+
+def test_voc_says_that_images_are_no_jpeg(out: Path) -> None:
+    write_finished(out, [made("a", CAR)], image_type="png")
+    (line,) = said(out, "voc")
+    assert "images are .png; some readers of VOC expect .jpg (1)" in line
+
+
+def test_coco_has_keypoints_shapes_and_boxes_without_shape(out: Path) -> None:
+    mask = replace(CAR, rle=Rle(40, 48, "PQR"), polygons=(SQUARE,), crowd=True)
+    write_finished(out, [made("a", PERSON, CAR, SHAPED, mask, group="g")])
+    said(out, "coco")
+    found = instances(out)
+    person, box, polygons, run_lengths = found["annotations"]
+    assert person["num_keypoints"] == 2
+    assert person["keypoints"] == [10.0, 9.5, 2.0, 0, 0, 0.0, 14, 9, 1.0]
+    assert box["bbox"] == [2.0, 4.0, 24.0, 20.0]
+    assert "segmentation" not in box
+    assert polygons["segmentation"] == [list(SQUARE), list(FAR)]
+    assert run_lengths["segmentation"] == {"size": [40, 48], "counts": "PQR"}
+    assert [one["iscrowd"] for one in found["annotations"]] == [0, 0, 0, 1]
+    assert found["images"][0]["group_id"] == "g"
+    assert found["categories"] == [
+        {
+            "id": 1,
+            "name": "person",
+            "supercategory": "animal",
+            "keypoints": ["nose", "left_eye", "right_eye"],
+            "skeleton": [[1, 2], [1, 3]],
+        },
+        {"id": 2, "name": "car", "supercategory": "vehicle"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source_ids", "ids"), [((7, 3), [7, 3]), ((7, None), [1, 2]), ((7, 7), [1, 2])]
+)
+def test_coco_ids_of_categories_are_the_sources_where_they_are_ids(
+    out: Path, source_ids: tuple[int | None, ...], ids: list[int]
+) -> None:
+    categories = [Category(f"c{index}", coco_id=id_) for index, id_ in enumerate(source_ids)]
+    write_finished(out, [made("a", replace(CAR, category="c1"))], categories)
+    said(out, "coco")
+    found = instances(out)
+    assert [one["id"] for one in found["categories"]] == ids
+    assert found["annotations"][0]["category_id"] == ids[1]
+
+
+def test_coco_ids_stay_when_the_dataset_grows(out: Path, tmp_path: Path) -> None:
+    write_finished(out, [made("b", CAR, PERSON)])
+    write_finished(tmp_path / "more", [made("a", CAR), made("b", CAR, PERSON), made("c")])
+    said(out, "coco")
+    said(tmp_path / "more", "coco")
+    few, many = instances(out), instances(tmp_path / "more")
+    for part in ("images", "annotations"):
+        assert {one["id"] for one in few[part]} < {one["id"] for one in many[part]}
+
+
+def test_webdataset_shards_end_by_count_and_by_size(out: Path) -> None:
+    images = [made(name, CAR, class_name="dog.s" if name < "c" else "cat") for name in "abcde"]
+    write_finished(out, images)
+    folder = Path(f"{out}.webdataset")
+    dataset = read_finished(out)
+    write_webdataset(dataset, images_a_shard=2)
+    told = json.loads((folder / "info.json").read_text())
+    assert told["shards"] == {"train": "train-{000000..000002}.tar"}
+    assert told["classes"] == ["cat", "dog.s"]
+    statistics = [
+        json.loads(file.read_text()) for file in sorted(folder.glob("train-*.stats.json"))
+    ]
+    assert [one["images"] for one in statistics] == [2, 2, 1]
+    assert [one["classes"] for one in statistics] == [{"dog.s": 2}, {"cat": 2}, {"cat": 1}]
+    shard_bytes = (folder / "train-000000.tar").stat().st_size
+    write_webdataset(dataset, bytes_a_shard=shard_bytes // 2)
+    assert json.loads((folder / "info.json").read_text())["shards"] == {
+        "train": "train-{000000..000004}.tar"
+    }
+    write_webdataset(dataset)
+    assert [file.name for file in sorted(folder.iterdir())] == [
+        *("export.json", "info.json", "train-000000.stats.json", "train-000000.tar")
+    ]
+
+
+def test_webdataset_samples_have_plain_keys_and_no_time_or_owner(out: Path) -> None:
+    write_finished(out, [made("a", CAR, class_name="cat"), made("b", CAR, class_name="ant")])
+    said(out, "webdataset")
+    with tarfile.open(f"{out}.webdataset/train-000000.tar") as shard:
+        members = shard.getmembers()
+        names = [member.name.split(".") for member in members]
+        assert [extension for _, extension in names] == ["jpg", "json", "cls"] * 2
+        classes = [shard.extractfile(one) for one in members if one.name.endswith(".cls")]
+        assert [one.read() for one in classes if one] == [b"1", b"0"]
+    assert {(one.mtime, one.uid, one.uname) for one in members} == {(0, 0, "")}
+
+
+def test_parquet_takes_columns_that_begin_whole_or_late(out: Path) -> None:
+    import pyarrow.parquet as pq
+
+    write_finished(out, [made("a", CAR), made("b")])
+    index = out / "train" / "metadata.jsonl"
+    first, second = map(json.loads, index.read_text().splitlines())
+    del first["objects"], first["group_id"]
+    rows = [first | {"score": 1}, second | {"score": 0.5, "steps": ["x", 1]}]
+    index.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    said(out, "imagefolder")
+    found = pq.read_table(out / "metadata_train.parquet").to_pylist()
+    assert [one["score"] for one in found] == [1.0, 0.5]
+    assert [one["steps"] for one in found] == [None, '["x", 1]']
+    assert [one["group_id"] for one in found] == [None, ""]
+    assert [one["objects"] for one in found] == [None, second["objects"]]
+
+
+def test_croissant_says_where_the_dataset_comes_from(out: Path) -> None:
+    import mlcroissant
+
+    write_finished(out, [made("a", CAR), made("b", split="val")])
+    said(out, "imagefolder")
+    assert not mlcroissant.Dataset(str(out / "croissant.json")).metadata.ctx.issues.errors
+    described = json.loads((out / "croissant.json").read_text())
+    assert described["conformsTo"] == "http://mlcommons.org/croissant/1.1"
+    sources = [one["prov:label"] for one in described["prov:wasDerivedFrom"]]
+    assert sources == ["content: photos", "styles: paintings"]
+    job = described["prov:wasGeneratedBy"]
+    assert job["prov:wasAssociatedWith"]["softwareVersion"] == "0.1.0"
+    used = {one["prov:label"]: json.loads(one["prov:value"]) for one in job["prov:used"]}
+    assert used["seed"] == 7
+    assert used["engine"] == {"encoder": "compact", "preset": "fast"}
+
+
+def test_datasets_of_older_versions_without_labels_are_exported(out: Path) -> None:
+    write_finished(out, [made("a", class_name="cat"), made("b", class_name="cat", split="val")])
+    for index in out.glob("*/metadata.jsonl"):
+        row = json.loads(index.read_text())
+        for column in ("objects", "dropped_objects", "group_id", "mask_path"):
+            del row[column]
+        index.write_text(json.dumps(row) + "\n")
+    about = json.loads((out / "dataset.json").read_text())
+    del about["categories"]
+    (out / "dataset.json").write_text(json.dumps(about))
+    lines = said(out, *FORMATS)
+    assert [line.partition(":")[0] for line in lines] == list(FORMATS)
+    assert all("2 images, 0 objects" in line for line in lines)
+    assert data_yaml(out)["names"] == {}
+
+
+def test_masks_go_along(out: Path) -> None:
+    write_finished(out, [made("a", mask=photo(1).convert("L")), made("b")])
+    said(out, "voc", "webdataset")
+    masks = list(Path(f"{out}.voc/SegmentationClass").iterdir())
+    assert [mask.name.partition("-")[0] for mask in masks] == ["a"]
+    listed = Path(f"{out}.voc/ImageSets/Segmentation/train.txt").read_text().splitlines()
+    assert listed == [masks[0].stem]
+    with tarfile.open(f"{out}.webdataset/train-000000.tar") as shard:
+        assert [name for name in shard.getnames() if "mask" in name] == [
+            f"{masks[0].stem}.mask.png"
+        ]
