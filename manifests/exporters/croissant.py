@@ -96,7 +96,7 @@ def _origin(dataset: FinishedDataset) -> Json:
         for entry in manifest.get(kind, ())
     ]
     settings = {
-        "manifest": manifest,
+        "manifest": _without_place(manifest),
         "seed": manifest.get("seed"),
         "engine": dataset.about.get("engine"),
         "versions": dataset.about.get("versions"),
@@ -120,11 +120,16 @@ def _origin(dataset: FinishedDataset) -> Json:
     }
 
 
+def _without_place(manifest: Json) -> Json:
+    """The manifest but for the folder that the dataset lies in, which is no part of its origin."""
+    output = {name: value for name, value in manifest.get("output", {}).items() if name != "path"}
+    return manifest | {"output": output}
+
+
 def _file_objects(dataset: FinishedDataset) -> Iterator[Json]:
     for split in dataset.splits:
         yield _file_object(dataset, f"{split}/metadata.jsonl", "application/jsonlines")
         yield _file_object(dataset, parquet_name(split), "application/x-parquet")
-    yield _file_object(dataset, "dataset.json", "application/json")
 
 
 def _file_object(dataset: FinishedDataset, inside: str, media_type: str) -> Json:
