@@ -26,8 +26,17 @@ from manifests.names import extension_of
 Json = dict[str, Any]
 
 _CROISSANT_TERMS = (
-    *("arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "extract", "field"),
-    *("fileObject", "fileProperty", "fileSet", "format", "includes", "isArray", "isLiveDataset"),
+    *("arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "excludes", "extract"),
+    *(
+        "field",
+        "fileObject",
+        "fileProperty",
+        "fileSet",
+        "format",
+        "includes",
+        "isArray",
+        "isLiveDataset",
+    ),
     *("jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex"),
     *("repeated", "replace", "samplingRate", "separator", "source", "subField", "transform"),
 )
@@ -170,6 +179,8 @@ def _file_sets(dataset: FinishedDataset) -> Iterator[Json]:
         "name": "image-files",
         "encodingFormat": _MEDIA_TYPES[extension],
         "includes": [f"{split}/*.{extension}" for split in dataset.splits],
+        # Semantic masks, which may have the images' extension.
+        "excludes": [f"{split}/masks/*" for split in dataset.splits],
     }
 
 
