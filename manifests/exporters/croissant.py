@@ -26,8 +26,17 @@ from manifests.names import extension_of
 Json = dict[str, Any]
 
 _CROISSANT_TERMS = (
-    *("arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "extract", "field"),
-    *("fileObject", "fileProperty", "fileSet", "format", "includes", "isArray", "isLiveDataset"),
+    *("arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "excludes", "extract"),
+    *(
+        "field",
+        "fileObject",
+        "fileProperty",
+        "fileSet",
+        "format",
+        "includes",
+        "isArray",
+        "isLiveDataset",
+    ),
     *("jsonPath", "key", "md5", "parentField", "path", "recordSet", "references", "regex"),
     *("repeated", "replace", "samplingRate", "separator", "source", "subField", "transform"),
 )
@@ -96,7 +105,7 @@ def _origin(dataset: FinishedDataset) -> Json:
         for entry in manifest.get(kind, ())
     ]
     settings = {
-        "manifest": manifest,
+        "manifest": _without_place(manifest),
         "seed": manifest.get("seed"),
         "engine": dataset.about.get("engine"),
         "versions": dataset.about.get("versions"),
@@ -120,11 +129,16 @@ def _origin(dataset: FinishedDataset) -> Json:
     }
 
 
+def _without_place(manifest: Json) -> Json:
+    """The manifest but for the folder that the dataset lies in, which is no part of its origin."""
+    output = {name: value for name, value in manifest.get("output", {}).items() if name != "path"}
+    return manifest | {"output": output}
+
+
 def _file_objects(dataset: FinishedDataset) -> Iterator[Json]:
     for split in dataset.splits:
         yield _file_object(dataset, f"{split}/metadata.jsonl", "application/jsonlines")
         yield _file_object(dataset, parquet_name(split), "application/x-parquet")
-    yield _file_object(dataset, "dataset.json", "application/json")
 
 
 def _file_object(dataset: FinishedDataset, inside: str, media_type: str) -> Json:
@@ -165,6 +179,8 @@ def _file_sets(dataset: FinishedDataset) -> Iterator[Json]:
         "name": "image-files",
         "encodingFormat": _MEDIA_TYPES[extension],
         "includes": [f"{split}/*.{extension}" for split in dataset.splits],
+        # Semantic masks, which may have the images' extension.
+        "excludes": [f"{split}/masks/*" for split in dataset.splits],
     }
 
 

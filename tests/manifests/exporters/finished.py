@@ -73,6 +73,7 @@ def write_finished(
             "seed": 7,
             "content": [{"path": "photos"}],
             "styles": [{"path": "paintings"}],
+            "output": {"path": "out", "format": ["coco"]},
         },
         "engine": {"encoder": "compact", "preset": "fast"},
         "images": len(images),

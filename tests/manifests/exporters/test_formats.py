@@ -296,6 +296,7 @@ def test_croissant_says_where_the_dataset_comes_from(out: Path) -> None:
     assert job["prov:wasAssociatedWith"]["softwareVersion"] == "0.1.0"
     used = {one["prov:label"]: json.loads(one["prov:value"]) for one in job["prov:used"]}
     assert used["seed"] == 7
+    assert used["manifest"]["output"] == {"format": ["coco"]}
     assert used["engine"] == {"encoder": "compact", "preset": "fast"}
 
 
