@@ -10,13 +10,12 @@ from augment.labels import Moved
 from augment.recipes import Applied
 from flows.version import VERSION
 from manifests.identity import canonical_json, source_id
-from manifests.label_rows import dropped_column, objects_column
+from manifests.label_rows import SCORE_DECIMALS, dropped_column, objects_column
 from manifests.ledger import Row
 from manifests.plan import Base, Engine, Plan, Variant
 from nst_core import StylizedPair
 
 _SIGNIFICANT_DIGITS = 6
-_SCORE_DECIMALS = 4
 
 
 @dataclass(frozen=True)
@@ -100,10 +99,9 @@ def done_row(
         "style_path": "" if base.style is None else base.style.name,
         "width": size[0],
         "height": size[1],
-        "objects": objects_column(moved.labels.objects, moved.areas),
+        "objects": objects_column(moved.labels.objects, moved.areas, fidelity.objects),
         "dropped_objects": dropped_column(moved.dropped),
-        "fidelity": round(fidelity.image, _SCORE_DECIMALS),
-        "fidelity_objects": [round(score, _SCORE_DECIMALS) for score in fidelity.objects],
+        "fidelity": round(fidelity.image, SCORE_DECIMALS),
         "seed": plan.manifest.seed,
         "encoder": engine.encoder,
         "encoder_sha256": engine.encoder_sha256,

@@ -13,9 +13,12 @@ Row = dict[str, Any]
 
 # A thousandth of a pixel: far below what any label is good for.
 _DECIMALS = 3
+SCORE_DECIMALS = 4
 
 
-def objects_column(objects: Sequence[Object], areas: Sequence[float]) -> Row:
+def objects_column(
+    objects: Sequence[Object], areas: Sequence[float], fidelity: Sequence[float]
+) -> Row:
     """Objects as the ledger's column `objects`: lists of one length.
 
     `bbox` is [x, y, width, height] in pixels. `segmentation` is JSON text, because its types
@@ -23,12 +26,14 @@ def objects_column(objects: Sequence[Object], areas: Sequence[float]) -> Row:
 
     Args:
         areas: in square pixels, of each.
+        fidelity: of each, 0..1: what it has kept of the content's structure.
     """
     return {
         "bbox": [_xywh(one) for one in objects],
         "categories": [one.category for one in objects],
         "area": [round(area, _DECIMALS) for area in areas],
         "iscrowd": [int(one.crowd) for one in objects],
+        "fidelity": [round(score, SCORE_DECIMALS) for score in fidelity],
         "segmentation": [canonical_json(_segmentation(one)) for one in objects],
         "keypoints": [_flat(one) for one in objects],
         "extras": [one.extras for one in objects],

@@ -69,6 +69,7 @@ _OF_OBJECTS = {
     "categories": ("sc:Integer", "-1", "Category of each object, by its number."),
     "area": ("sc:Float", "-1", "Area of each object in square pixels."),
     "iscrowd": ("sc:Integer", "-1", "1 for many objects in one."),
+    "fidelity": ("sc:Float", "-1", "Share of the content's structure that each has kept, 0..1."),
     "segmentation": ("sc:Text", "-1", "JSON: polygons, a mask in COCO's run lengths, or null."),
     "keypoints": ("sc:Float", "-1,-1", "x, y and visibility of each keypoint of each object."),
     "extras": ("sc:Text", "-1", "JSON: what the source says of each object besides."),

@@ -28,6 +28,7 @@ _OBJECTS = pa.struct(
         ("categories", pa.list_(pa.int64())),
         ("area", _NUMBERS),
         ("iscrowd", pa.list_(pa.int64())),
+        ("fidelity", _NUMBERS),
         ("segmentation", pa.list_(pa.string())),
         ("keypoints", pa.list_(_NUMBERS)),
         ("extras", pa.list_(pa.string())),

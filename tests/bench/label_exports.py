@@ -123,7 +123,9 @@ def row(base: Base, variant: Variant) -> Row:
         **numbers,
         "recipe_index": variant.index,
         "applied_transforms": '[["HorizontalFlip",{}]]',
-        "objects": objects_column([labelled(place) for place in range(OBJECTS)], [80.0] * OBJECTS),
+        "objects": objects_column(
+            [labelled(place) for place in range(OBJECTS)], [80.0] * OBJECTS, [0.5] * OBJECTS
+        ),
         "dropped_objects": "[]",
         "mask_file_name": "",
         "sha256": base.source_id * 2,

@@ -41,18 +41,18 @@ def rows(job: JobFolder, kind: str = "stylized") -> list[dict[str, Any]]:
 
 
 def lowest(row: dict[str, Any]) -> float:
-    return min(row["fidelity"], *row["fidelity_objects"])
+    return min(row["fidelity"], *row["objects"]["fidelity"])
 
 
 def test_every_image_has_a_score_and_one_for_each_object_it_has(coco: JobFolder) -> None:
     run(coco)
     for row in rows(coco):
         assert 0 < row["fidelity"] < 1
-        assert len(row["fidelity_objects"]) == len(row["objects"]["bbox"])
+        assert len(row["objects"]["fidelity"]) == len(row["objects"]["bbox"])
     whole, cropped = rows(coco)[:2]
     assert (whole["kind"], cropped["kind"]) == ("stylized", "stylized_augmented")
-    assert (len(whole["fidelity_objects"]), len(cropped["fidelity_objects"])) == (3, 1)
-    assert cropped["fidelity_objects"] == whole["fidelity_objects"][:1]
+    assert (len(whole["objects"]["fidelity"]), len(cropped["objects"]["fidelity"])) == (3, 1)
+    assert cropped["objects"]["fidelity"] == whole["objects"]["fidelity"][:1]
     assert all(row["fidelity"] == 1 for row in rows(coco, "augmented"))
 
 

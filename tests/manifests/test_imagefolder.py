@@ -96,7 +96,7 @@ def test_what_gramflow_wrote_it_reads_again(tmp_path: Path) -> None:
             "dog", (0, 0, 2, 2), polygons=((0, 0, 2, 0, 2, 2),), rle=Rle(2, 2, "04"), crowd=True
         ),
     )
-    column = objects_column(objects, [1.0] * 3)
+    column = objects_column(objects, [1.0] * 3, [1.0] * 3)
     column = numbered(column, {"dog": 0, "person": 1})
     write(tmp_path, {"file_name": "a.png", "objects": column}, to="d/train/metadata.jsonl")
     about(tmp_path, *map(asdict, categories))

@@ -24,7 +24,7 @@ objects = st.builds(
 
 @given(st.lists(objects, max_size=4).map(tuple))
 def test_objects_come_back_from_their_column(given_objects: tuple[Object, ...]) -> None:
-    column = objects_column(given_objects, [1.0] * len(given_objects))
+    column = objects_column(given_objects, [1.0] * len(given_objects), [1.0] * len(given_objects))
     by_number = numbered(column, {"b": 0, "a": 1})
     assert set(by_number["categories"]) <= {0, 1}
     assert objects_of(named(by_number, ["b", "a"])) == given_objects

@@ -199,7 +199,7 @@ def test_categories_are_numbers_in_the_index_and_masks_lie_below_their_split(
     record(out, chunk)
     (file,) = (out / ".gramflow" / "ledger").iterdir()
     header, *lines = file.read_text().splitlines()
-    objects = objects_column([Object("person", (1, 2, 3, 5))], [6.0])
+    objects = objects_column([Object("person", (1, 2, 3, 5))], [6.0], [1.0])
     rows = []
     for number, line in enumerate(lines):
         mask = f"train/masks/{number}.png"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from manifests.identity import digest, short_id
 from manifests.label_rows import dropped_column, numbered, objects_column
-from manifests.labels import Category, Labels, Object, Rle
+from manifests.labels import Category, Labels, Object
 from tests.flows.pictures import photo
 
 PEOPLE = Category(
@@ -113,7 +113,7 @@ def _write(
         "height": one.picture.height,
         "seed": 7,
         "strength": 0.0,
-        "objects": numbered(objects_column(one.labels.objects, areas), place),
+        "objects": numbered(objects_column(one.labels.objects, areas, [1.0] * len(areas)), place),
         "dropped_objects": dropped_column([]),
         "mask_file_name" if all_masked else "mask_path": mask,
     }
@@ -121,46 +121,3 @@ def _write(
 
 def _area(box: tuple[float, float, float, float]) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
-
-
-def coco48(shared: Path, out: Path, limit: int = 48) -> Path:
-    """The first so many of 48 COCO images with their labels and masks, as they are."""
-    folder = shared / "data" / "coco48"
-    described = json.loads((folder / "annotations" / "instances.json").read_text())
-    categories = [
-        Category(one["name"], one["supercategory"], coco_id=one["id"])
-        for one in described["categories"]
-    ]
-    name_of = {one["id"]: one["name"] for one in described["categories"]}
-    annotations: dict[int, list[Any]] = {}
-    for annotation in described["annotations"]:
-        annotations.setdefault(annotation["image_id"], []).append(annotation)
-    images = []
-    for index, image in enumerate(described["images"][:limit]):
-        stem = Path(image["file_name"]).stem
-        objects = tuple(_of_coco(a, name_of) for a in annotations.get(image["id"], []))
-        labels = Labels(None, objects, width=image["width"], height=image["height"])
-        picture = Image.open(folder / "images" / image["file_name"]).convert("RGB")
-        mask = Image.open(folder / "masks" / f"{stem}.png")
-        split = "val" if index % 4 == 0 else "train"
-        images.append(Made(stem, labels, picture, split, mask=mask))
-    return write_finished(out, images, categories)
-
-
-def _of_coco(annotation: dict[str, Any], name_of: Mapping[int, str]) -> Object:
-    from pycocotools import mask
-
-    x, y, width, height = annotation["bbox"]
-    shape = annotation["segmentation"]
-    rle = None
-    if isinstance(shape, dict):
-        packed = mask.frPyObjects(shape, *shape["size"])
-        rle = Rle(*shape["size"], packed["counts"].decode())
-    return Object(
-        name_of[annotation["category_id"]],
-        (x, y, x + width, y + height),
-        () if rle else tuple(map(tuple, shape)),
-        rle,
-        crowd=bool(annotation["iscrowd"]),
-        extras=json.dumps({"id": annotation["id"]}),
-    )
