@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 import yaml
@@ -121,13 +121,13 @@ def validate(manifest: ManifestArgument) -> None:
     with _one_sentence_errors():
         from flows.job import check_manifest, read_for_run
         from flows.label_range import out_of_range
-        from manifests.sources import list_content
 
         read = read_for_run(manifest)
-        problems = check_manifest(read)
-        if problems:
-            _complain("\n".join(map(str, problems)), WRONG_USE)
-        for line in out_of_range(list_content(read)):
+        try:
+            content = check_manifest(read)
+        except ManifestError as error:
+            _complain(str(error), WRONG_USE)
+        for line in out_of_range(content):
             _say(line)
         _say(f"{manifest}: valid")
 
@@ -249,9 +249,7 @@ def _run(
     from flows.terminal import RunDisplay
 
     read = read_for_run(manifest, out, encoder, weights)
-    problems = check_manifest(read)
-    if problems:
-        raise ManifestError(problems)
+    check_manifest(read)
     with prefect_server(home_of(output_folder(read))):
         from flows.dataset import stylize_dataset
 
@@ -356,7 +354,7 @@ def _say(line: str) -> None:
     out_console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _complain(message: str, status: int) -> None:
+def _complain(message: str, status: int) -> NoReturn:
     for line in message.splitlines():
         error_console.print(
             f"error: {line}", style="red", highlight=False, markup=False, soft_wrap=True

@@ -152,10 +152,13 @@ def stylize_dataset(
 
 
 def _export_formats(job: Job) -> tuple[str, ...]:
-    """Write what the manifest's formats have besides the indexes; a line for each other format."""
+    """Write what the manifest's formats have besides the indexes; a line for each other format.
+
+    For the imagefolder, which every run is, only if there is something to say of it.
+    """
     formats = ("imagefolder", *job.plan.manifest.output.format)
-    _, *others = export(job.out, formats)
-    return tuple(map(str, others))
+    written = export(job.out, formats)
+    return tuple(str(one) for one in written if one.format != "imagefolder" or one.notes)
 
 
 @dataclass

@@ -28,7 +28,7 @@ from manifests.facts import FactsCache
 from manifests.ledger import Ledger
 from manifests.plan import Engine, Plan
 from manifests.reading import ReadManifest, read_manifest
-from manifests.sources import list_content, list_styles, listed_pairs
+from manifests.sources import ListedContent, list_content, list_styles, listed_pairs
 from nst_core import ENCODERS, Stylizer
 
 
@@ -87,10 +87,16 @@ def output_folder(read: ReadManifest) -> Path:
     return read.resolve(read.manifest.output.path)
 
 
-def check_manifest(read: ReadManifest) -> list[Problem]:
-    """Every problem that can be found without hashing an image or loading an encoder."""
+def check_manifest(read: ReadManifest) -> ListedContent:
+    """The content that the manifest names, if nothing is wrong with any of it.
+
+    Raises:
+        ManifestError: with every problem that can be found without hashing an image or loading an
+            encoder.
+    """
     manifest = read.manifest
-    of_listings, with_objects = _problems_of_listings(read)
+    content, of_listings = _listed(read)
+    with_objects = any(image.labels.objects for image in content.images)
     problems = [
         read.problem(("augment", "recipes", *problem.field), problem.message)
         for problem in check_recipes(manifest.augment.recipes, with_objects=with_objects)
@@ -108,15 +114,18 @@ def check_manifest(read: ReadManifest) -> list[Problem]:
     out = output_folder(read)
     if out.exists() and not out.is_dir():
         problems.append(read.problem(("output", "path"), f"{out} is a file; expected a folder"))
-    return problems + of_listings + list(_read_and_written(read, out))
+    problems += of_listings + list(_read_and_written(read, out))
+    if problems:
+        raise ManifestError(problems)
+    return content
 
 
-def _problems_of_listings(read: ReadManifest) -> tuple[list[Problem], bool]:
-    """(what is wrong with the files that the manifest names, whether images have objects)."""
+def _listed(read: ReadManifest) -> tuple[ListedContent, list[Problem]]:
+    """(content, what is wrong with all files that the manifest names)."""
     problems: list[Problem] = []
-    with_objects = False
+    content = ListedContent([], ())
     try:
-        with_objects = any(image.labels.objects for image in list_content(read).images)
+        content = list_content(read)
     except ManifestError as error:
         problems += error.problems
     for listing in (list_styles, listed_pairs):
@@ -124,7 +133,7 @@ def _problems_of_listings(read: ReadManifest) -> tuple[list[Problem], bool]:
             listing(read)
         except ManifestError as error:
             problems += error.problems
-    return problems, with_objects
+    return content, problems
 
 
 def _read_and_written(read: ReadManifest, out: Path) -> Iterator[Problem]:
@@ -150,9 +159,7 @@ def prepare(read: ReadManifest, on_file: Callable[[], None] = lambda: None) -> J
         ManifestError: with every problem found.
         EncoderUnavailable: when the encoder's weights cannot be had.
     """
-    problems = check_manifest(read)
-    if problems:
-        raise ManifestError(problems)
+    content = check_manifest(read)
     out = output_folder(read)
     stylizer: Stylizer | None = None
     engine = Engine("", "", "", {}, output_size(read))
@@ -163,7 +170,7 @@ def prepare(read: ReadManifest, on_file: Callable[[], None] = lambda: None) -> J
         except ValueError as error:
             raise ManifestError([read.problem(("stylize",), str(error))]) from None
     with closing(FactsCache(out / ".gramflow" / "files.sqlite")) as facts:
-        plan = Plan(read, engine, facts, on_file)
+        plan = Plan(read, content, engine, facts, on_file)
     devices = choose_devices() if stylizer else [choose_device()]
     lanes = choose_lanes(devices[0], output_size(read), cores_each(len(devices)))
     slots = threading.Semaphore(lanes.count)

@@ -27,7 +27,7 @@ from manifests.labels import Object
 from manifests.lineage import LineageError, Relative, check_lineage
 from manifests.pairing import RandomStyles
 from manifests.reading import ReadManifest
-from manifests.sources import ContentImage, StyleImage, list_content, list_styles, listed_pairs
+from manifests.sources import ContentImage, ListedContent, StyleImage, list_styles, listed_pairs
 
 Kind = Literal["original", "augmented", "stylized", "stylized_augmented"]
 
@@ -103,16 +103,18 @@ class Plan:
     """All items of a job; made once its files are hashed, expanded on each walk.
 
     Args:
+        content: of the manifest, from `list_content`.
         on_file: called after each hashed file, for a progress display.
 
     Raises:
-        ManifestError: for entries without images, strategies that the images do not fit, images
+        ManifestError: for styles without images, strategies that the images do not fit, images
             or groups that are in more than one split.
     """
 
     def __init__(
         self,
         read: ReadManifest,
+        content: ListedContent,
         engine: Engine,
         facts: FactsCache,
         on_file: Callable[[], None] = lambda: None,
@@ -120,9 +122,8 @@ class Plan:
         self.read = read
         self.manifest = read.manifest
         self.engine = engine
-        listed = list_content(read)
-        self.content = listed.images
-        self.categories = listed.categories
+        self.content = content.images
+        self.categories = content.categories
         self.styles = list_styles(read)
         self._content_facts = list(facts.of_files((c.file for c in self.content), on_file))
         self._check_lineage()

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 from manifests.exporters.croissant import write_croissant
 from manifests.exporters.finished import FinishedDataset, objects_column_of
 from manifests.exporters.parquet import write_parquet
 from manifests.exporters.written import Written
+
+_UNEVEN = (
+    "one split has objects or keypoints and another has none: load metadata_<split>.parquet, for "
+    "`datasets` takes types from the rows of metadata.jsonl and refuses two of one column"
+)
 
 
 def write_imagefolder(dataset: FinishedDataset) -> Written:
@@ -13,8 +21,22 @@ def write_imagefolder(dataset: FinishedDataset) -> Written:
     write_parquet(dataset)
     write_croissant(dataset)
     written = Written("imagefolder", dataset.out)
+    types: set[tuple[tuple[str, int], ...]] = set()
     for split in dataset.splits:
+        depths: Counter[str] = Counter()
         for row in dataset.rows(split):
+            column = objects_column_of(row)
             written.images += 1
-            written.objects += len(objects_column_of(row)["bbox"])
+            written.objects += len(column["bbox"])
+            depths |= Counter({part: _depth(values) for part, values in column.items()})
+        types.add(tuple(sorted(depths.items())))
+    if len(types) > 1:
+        written.notes[_UNEVEN] += 1
     return written
+
+
+def _depth(values: Any) -> int:
+    """How many lists deep values are found: what a reader of JSON knows of their type."""
+    if not isinstance(values, list):
+        return 1
+    return 1 + max(map(_depth, values)) if values else 0

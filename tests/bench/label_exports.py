@@ -33,6 +33,7 @@ from manifests.labels import Category, Object
 from manifests.ledger import Ledger, Row
 from manifests.plan import Base, Engine, Plan, Variant
 from manifests.reading import read_manifest
+from manifests.sources import list_content
 
 OBJECTS = 20
 ROWS_A_RECORD = 256
@@ -77,7 +78,8 @@ def dataset(rows: int) -> Iterator[Path]:
 
 def planned(folder: Path) -> Plan:
     facts = FactsCache(folder / "facts.sqlite")
-    plan = Plan(read_manifest(folder / "bench.yaml"), Engine("", "", "", {}, 64), facts)
+    read = read_manifest(folder / "bench.yaml")
+    plan = Plan(read, list_content(read), Engine("", "", "", {}, 64), facts)
     facts.close()
     plan.categories = CATEGORIES
     return plan

@@ -14,6 +14,7 @@ from manifests.facts import FactsCache
 from manifests.ledger import Ledger, Row
 from manifests.plan import Engine, Plan
 from manifests.reading import read_manifest
+from manifests.sources import list_content
 from tests.flows.pictures import photo, write_classes
 
 MakePlan = Callable[..., Plan]
@@ -52,7 +53,8 @@ def make_plan(tmp_path: Path) -> MakePlan:
             "size": 48,
         }
         facts = FactsCache(folder / "facts.sqlite")
-        plan = Plan(read_manifest(file), Engine(**(whole | (engine or {}))), facts)
+        read = read_manifest(file)
+        plan = Plan(read, list_content(read), Engine(**(whole | (engine or {}))), facts)
         facts.close()
         return plan
 

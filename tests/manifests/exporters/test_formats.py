@@ -56,6 +56,32 @@ def instances(out: Path, split: str = "train") -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("in_train", "in_val", "even"),
+    [(CAR, None, False), (CAR, CAR, True), (None, None, True), (CAR, PERSON, False)],
+)
+def test_an_imagefolder_says_when_only_its_parquet_files_load(
+    in_train: Object | None, in_val: Object | None, even: bool, out: Path, tmp_path: Path
+) -> None:
+    from datasets import load_dataset
+
+    objects = [[one] if one else [] for one in (in_train, in_val)]
+    write_finished(out, [made("a", *objects[0]), made("bb", *objects[1], split="val")])
+    (line,) = said(out, "imagefolder")
+    assert ("load metadata_<split>.parquet" in line) is not even
+    cache = str(tmp_path / "cache")
+    if even:
+        loaded = load_dataset("imagefolder", data_dir=str(out), cache_dir=cache)
+        assert set(loaded) == {"train", "validation"}
+    else:
+        with pytest.raises(ValueError, match="different features"):
+            load_dataset("imagefolder", data_dir=str(out), cache_dir=cache)
+    files = {split: str(out / f"metadata_{split}.parquet") for split in ("train", "val")}
+    loaded = load_dataset("parquet", data_files=files, cache_dir=cache)
+    boxes = [loaded[split][0]["objects"]["bbox"] for split in ("train", "val")]
+    assert list(map(len, boxes)) == list(map(len, objects))
+
+
 def test_yolo_has_boxes_where_an_object_has_no_outline(out: Path) -> None:
     write_finished(out, [made("a", CAR, CROWD), made("b", SHAPED), made("c", split="val")])
     (line,) = said(out, "yolo")
