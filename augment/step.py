@@ -15,6 +15,9 @@ from albumentations.augmentations.geometric.distortion import BaseDistortion
 
 from augment.labels import Move, Moving
 
+# Each worker varies an image of its own; OpenCV's threads would be in the way of the others.
+cv2.setNumThreads(1)
+
 # They change colours, pixel by pixel or with their neighbours, though albumentations has them
 # change labels too.
 _MOVES_NOTHING = (A.NoOp, A.Morphological, A.PixelDropout)
@@ -48,6 +51,10 @@ class LabelledStep(A.BaseCompose):  # type: ignore[misc]  # albumentations has n
         fixed = {name: value for name, value in _FOR_LABELS.items() if name in known}
         # Draws nothing; only applies to labels what was drawn for the image.
         self._for_labels = kind(**{**arguments, **fixed})
+
+    def set_random_seed(self, seed: int | None) -> None:
+        """Of the transform; the step itself draws nothing."""
+        self.transform.set_random_seed(seed)
 
     def __call__(self, *, force_apply: bool = False, **data: Any) -> dict[str, Any]:
         transform, moving, mask = self.transform, data["moving"], data.get("mask")

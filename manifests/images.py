@@ -7,6 +7,7 @@ import os
 import stat
 import warnings
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
@@ -203,12 +204,20 @@ def _as_8_bits(image: Image.Image) -> Image.Image:
 
 def encode_image(image: Image.Image, kind: str, quality: int) -> bytes:
     """The bytes of a "jpeg", "png" or "webp" file; `quality` 1..100 counts for jpeg and webp."""
-    data = io.BytesIO()
-    if kind == "jpeg":
-        # Full colour resolution: halving it smears the edges of saturated strokes.
-        image.save(data, "JPEG", quality=quality, subsampling="4:4:4")
-    elif kind == "webp":
-        image.save(data, "WEBP", quality=quality)
-    else:
-        image.save(data, "PNG")
-    return data.getvalue()
+    with _file_in_memory() as data:
+        if kind == "jpeg":
+            # Full colour resolution: halving it smears the edges of saturated strokes.
+            image.save(data, "JPEG", quality=quality, subsampling="4:4:4")
+        elif kind == "webp":
+            image.save(data, "WEBP", quality=quality)
+        else:
+            image.save(data, "PNG")
+        data.seek(0)
+        return data.read()
+
+
+def _file_in_memory() -> BinaryIO:
+    """Where the system has real ones: other threads run on while Pillow encodes into a file."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("image"), "w+b")
+    return io.BytesIO()

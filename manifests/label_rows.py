@@ -34,7 +34,7 @@ def objects_column(
         "area": [round(area, _DECIMALS) for area in areas],
         "iscrowd": [int(one.crowd) for one in objects],
         "fidelity": [round(score, SCORE_DECIMALS) for score in fidelity],
-        "segmentation": [canonical_json(_segmentation(one)) for one in objects],
+        "segmentation": [_segmentation(one) for one in objects],
         "keypoints": [_flat(one) for one in objects],
         "extras": [one.extras for one in objects],
     }
@@ -80,12 +80,12 @@ def _xywh(one: Object) -> list[float]:
     return [round(value, _DECIMALS) for value in (x1, y1, x2 - x1, y2 - y1)]
 
 
-def _segmentation(one: Object) -> Any:
+def _segmentation(one: Object) -> str:
     polygons = [[round(value, _DECIMALS) for value in polygon] for polygon in one.polygons]
     if one.rle is None:
-        return polygons or None
+        return canonical_json(polygons) if polygons else "null"
     rle = {"size": [one.rle.height, one.rle.width], "counts": one.rle.counts}
-    return rle | ({"outline": polygons} if polygons else {})
+    return canonical_json(rle | ({"outline": polygons} if polygons else {}))
 
 
 def _flat(one: Object) -> list[float]:

@@ -24,7 +24,7 @@ from PIL import Image
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
-PHOTOS = 60
+PHOTOS = 200
 VARIANTS = 10
 BOXES = 20
 FULL_PX, SIZE_PX = 640, 512
