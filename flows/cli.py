@@ -144,10 +144,14 @@ def export(
 ) -> None:
     """Write a finished dataset in more formats, without stylizing again."""
     with _one_sentence_errors():
+        from manifests.exporters.finished import read_finished
         from manifests.exporters.formats import export as export_formats
+        from manifests.in_use import in_use
 
-        for written in export_formats(out, formats):
-            _say(str(written))
+        read_finished(out)
+        with in_use(out):
+            for written in export_formats(out, formats):
+                _say(str(written))
 
 
 @app.command()

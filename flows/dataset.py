@@ -35,6 +35,7 @@ from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo, first_images
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export
+from manifests.in_use import in_use
 
 # Enough threads for any number of lanes; how many chunks are underway is limited below.
 _WORKERS = (os.cpu_count() or 1) + (1 + MOST_BESIDE_LANES) * len(choose_devices())
@@ -95,10 +96,16 @@ def stylize_dataset(
         ManifestError: the manifest cannot be used; nothing was done.
         EncoderUnavailable: the encoder's weights cannot be had; nothing was done.
         DeviceLost: one of several devices broke down; what is on record is kept.
+        OutputInUse: another process writes into the output folder; nothing was done.
     """
     control = current_control()
     read = read_for_run(manifest_path, out, encoder, weights)
     job = prepare(read, _told_as_hashing(control))
+    with in_use(job.out):
+        return _make(job, control, limit, retry_failed)
+
+
+def _make(job: Job, control: Control, limit: int | None, retry_failed: bool) -> Summary:
     job.ledger.clear_temporary()
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
 

@@ -107,7 +107,7 @@ def done_row(
         "encoder_sha256": engine.encoder_sha256,
         "preset": engine.preset,
         "strength": done.strength,
-        "stylize_parameters": canonical_json(plan.parameters(base)) if base.style else "",
+        "stylize_parameters": _stylize_parameters(plan, base, done),
         **losses,
         "iterations": done.iterations,
         "stop_reason": done.stop_reason,
@@ -119,6 +119,13 @@ def done_row(
         "sha256": hashlib.sha256(data).hexdigest(),
         "gramflow_version": VERSION,
     }
+
+
+def _stylize_parameters(plan: Plan, base: Base, done: Optimisation) -> str:
+    """Of a pair, as they were used: after a retry the strength is not the one in its id."""
+    if base.style is None:
+        return ""
+    return canonical_json(plan.parameters(base) | {"strength": done.strength})
 
 
 def failed_rows(base: Base, path: str, error: str) -> list[Row]:

@@ -49,6 +49,7 @@ def stylized(
         # Whatever fails now has its row already.
         ready = {i: one for i, one in ready.items() if i not in again}
         ready |= {index: better[place] for place, index in enumerate(again) if place in better}
+        tasks = [again.get(index, task) for index, task in enumerate(tasks)]
         optimiser_s += seconds
     return _passed(job, [ready[index] for index in sorted(ready)], rows), optimiser_s
 
@@ -60,7 +61,7 @@ def _fails(job: Job, one: Ready) -> bool:
 def _weaker(task: _Task, before: Ready, share: float) -> _Task:
     strength = round(task.image.base.strength * share, 3)
     note = f"fidelity {before.scores.lowest:.2f}, so strength lowered to {strength:g}"
-    return _Task(task.image, replace(task.pair, strength=strength), (note,))
+    return _Task(task.image, replace(task.pair, strength=strength), (*task.notes, note))
 
 
 def _passed(job: Job, ready: Sequence[Ready], rows: ChunkRows) -> list[Ready]:

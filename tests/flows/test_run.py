@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from manifests.in_use import OutputInUse, in_use
 from tests.flows.conftest import TINY, JobFolder
 from tests.flows.pictures import photo, write_bad_files
 
@@ -273,3 +274,11 @@ def _eventually(read: Any, count: int) -> Any:
             return found
         time.sleep(0.1)
     raise AssertionError(f"expected {count} finished task runs, the server has {len(found)}")
+
+
+def test_two_runs_do_not_write_into_one_folder(job: JobFolder) -> None:
+    job.out.mkdir()
+    with in_use(job.out), pytest.raises(OutputInUse, match="another run or export writes there"):
+        job.run()
+    assert job.images() == {}
+    assert job.run().made == 36
