@@ -58,11 +58,11 @@ class FinishedDataset:
         """The rows of a split, one at a time.
 
         Raises:
-            ManifestError: for a line that is no row.
+            ManifestError: for a line that is no row, or has a category that there is not.
         """
         with self.index(split).open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                yield _row(line, self.index(split), number)
+                yield _row(line, self.index(split), number, len(self.categories))
 
     def image(self, split: str, row: Row) -> Path:
         return self.out.joinpath(split, row["file_name"])
@@ -147,13 +147,17 @@ def _category(described: Mapping[str, Any]) -> Category:
     return Category(**values)
 
 
-def _row(line: bytes, file: Path, number: int) -> Row:
+def _row(line: bytes, file: Path, number: int, categories: int) -> Row:
     try:
         row = json.loads(line)
     except ValueError as error:
         raise _error(file, number, f"is not JSON ({error}); `gramflow run` mends it") from None
     if not isinstance(row, dict) or "file_name" not in row:
         raise _error(file, number, "expected a row with file_name; `gramflow run` mends it")
+    for category in objects_column_of(row)["categories"]:
+        if type(category) is not int or not 0 <= category < categories:
+            expected = f"expected one of the {categories} categories of dataset.json, from 0"
+            raise _error(file, number, f"{expected}, got {category!r}; `gramflow run` mends it")
     return row
 
 

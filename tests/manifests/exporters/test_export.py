@@ -137,6 +137,20 @@ def test_a_damaged_row_is_named_with_its_line(out: Path, line: str) -> None:
         list(export(out, ["coco"]))
 
 
+@pytest.mark.parametrize("category", [2, -1, "car", None])
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_category_that_there_is_not_is_named_with_its_line(
+    out: Path, format: str, category: object
+) -> None:
+    index = out / "train" / "metadata.jsonl"
+    first, second = map(json.loads, index.read_text().splitlines())
+    second["objects"]["categories"][1] = category
+    index.write_text(f"{json.dumps(first)}\n{json.dumps(second)}\n")
+    expected = rf"{index}:2: expected one of the 2 categories .*, got {category!r}; `gramflow run`"
+    with pytest.raises(ManifestError, match=expected):
+        list(export(out, [format]))
+
+
 def test_an_unknown_format_is_refused_with_those_that_there_are(out: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected formats among imagefolder, coco, yolo"):
         list(export(out, ["coco", "cocoa"]))
