@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from manifests import durable
 from manifests.errors import ManifestError
 from manifests.exporters.formats import FORMATS, export
 from manifests.exporters.numbers import Numbers, clashing_numbers
 from manifests.labels import Object
 from manifests.lineage import LineageError
-from tests.manifests.exporters.finished import made, write_finished
+from tests.manifests.exporters.finished import CATEGORIES, made, write_finished
 
 CAR = Object("car", (2.0, 4.0, 26.0, 24.0))
 BESIDE = ("yolo", "voc", "webdataset")
@@ -60,20 +61,32 @@ def test_files_of_an_older_export_go_and_those_of_the_user_stay(out: Path, tmp_p
     assert [name for name in exported if "b-original" in name]
 
 
+@pytest.mark.parametrize("files_together", [1, 1000])
 @pytest.mark.parametrize("format", BESIDE)
-def test_an_export_that_breaks_off_leaves_the_older_one(
-    out: Path, tmp_path: Path, format: str
+def test_an_export_that_breaks_off_has_nothing_to_begin_with(
+    out: Path,
+    tmp_path: Path,
+    format: str,
+    files_together: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(durable, "_FILES_TOGETHER", files_together)
     list(export(out, [format]))
-    before = contents(tmp_path / f"out.{format}")
-    write_finished(out, [made("b", CAR, CAR), made("e"), made("f")])
+    folder = tmp_path / f"out.{format}"
+    before = contents(folder)
+    write_finished(out, [made("b", CAR, CAR), made("e"), made("f")], CATEGORIES[::-1])
     (gone,) = (out / "train").glob("f-*.jpg")
     gone.unlink()
     with pytest.raises(FileNotFoundError, match=rf"{gone.name} is gone.*`gramflow run` makes it"):
         list(export(out, [format]))
-    after = contents(tmp_path / f"out.{format}")
-    assert {name: after[name] for name in before} == before
+    after = contents(folder)
+    assert set(before) - set(after) == set(before) & {"export.json", "data.yaml", "info.json"}
+    replaced = [name for name in before if name in after and after[name] != before[name]]
+    assert bool(replaced) == (format == "yolo" and files_together == 1)
     assert not list(tmp_path.rglob(".tmp"))
+    write_finished(out, [made("b", CAR, CAR), made("e"), made("f")], CATEGORIES[::-1])
+    list(export(out, [format]))
+    assert {"export.json"} < set(contents(folder))
 
 
 def test_images_are_links_to_those_of_the_dataset(out: Path, tmp_path: Path) -> None:
