@@ -22,7 +22,7 @@ from manifests.exporters.voc import pixel_box
 from manifests.exporters.webdataset import write_webdataset
 from manifests.labels import Category, Object, Rle
 from tests.flows.pictures import photo
-from tests.manifests.exporters.finished import made, write_finished
+from tests.manifests.exporters.finished import CATEGORIES, made, write_finished
 
 CAR = Object("car", (2.0, 4.0, 26.0, 24.0))
 CROWD = Object("car", (0.0, 0.0, 48.0, 40.0), crowd=True)
@@ -324,6 +324,20 @@ def test_croissant_says_where_the_dataset_comes_from(out: Path) -> None:
     assert used["seed"] == 7
     assert used["manifest"]["output"] == {"format": ["coco"]}
     assert used["engine"] == {"encoder": "compact", "preset": "fast"}
+
+
+@pytest.mark.parametrize("categories", [(), CATEGORIES])
+def test_croissant_is_valid_with_and_without_categories(
+    out: Path, categories: tuple[Category, ...]
+) -> None:
+    import mlcroissant
+
+    write_finished(out, [made("a"), made("b")], categories)
+    said(out, "imagefolder")
+    croissant = mlcroissant.Dataset(str(out / "croissant.json"))
+    names = [record_set.uuid for record_set in croissant.metadata.record_sets]
+    assert names == ["splits", *(["categories"] if categories else []), "images"]
+    assert len(list(croissant.records("images"))) == 2
 
 
 def test_datasets_of_older_versions_without_labels_are_exported(out: Path) -> None:
