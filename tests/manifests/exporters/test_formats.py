@@ -198,6 +198,37 @@ def test_voc_has_what_the_source_says_of_an_object(out: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("value", "flag", "odd"),
+    [
+        *((1, "1", False), ("1", "1", False), (True, "1", False), ("true", "1", False)),
+        *((0, "0", False), ("0", "0", False), (False, "0", False), ("False", "0", False)),
+        *(("", "0", True), (None, "0", True), (2, "0", True), ([1], "0", True)),
+    ],
+)
+def test_voc_takes_flags_as_sources_write_them(
+    out: Path, value: object, flag: str, odd: bool
+) -> None:
+    names = ("truncated", "occluded", "difficult")
+    told = replace(CAR, extras=json.dumps(dict.fromkeys(names, value)))
+    write_finished(out, [made("a", told, CAR)])
+    (line,) = said(out, "voc")
+    (file,) = Path(f"{out}.voc/Annotations").iterdir()
+    first, _ = ElementTree.parse(file).getroot().iter("object")
+    assert [first.findtext(name) for name in names] == [flag] * 3
+    for name in names:
+        assert (f"{name} that is neither 0 nor 1, written as 0 (1)" in line) is odd
+
+
+@pytest.mark.parametrize("pose", ["a\nb", "\0", None, {"yaw": 3}])
+def test_voc_leaves_out_a_pose_that_is_no_line_of_text(out: Path, pose: object) -> None:
+    write_finished(out, [made("a", replace(CAR, extras=json.dumps({"pose": pose})))])
+    (line,) = said(out, "voc")
+    assert "pose that is no line of text, written as Unspecified (1)" in line
+    (file,) = Path(f"{out}.voc/Annotations").iterdir()
+    assert ElementTree.parse(file).getroot().findtext("object/pose") == "Unspecified"
+
+
 def test_voc_says_that_images_are_no_jpeg(out: Path) -> None:
     write_finished(out, [made("a", CAR)], image_type="png")
     (line,) = said(out, "voc")
