@@ -3,6 +3,7 @@
 Format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/. Boxes are whole pixels counted
 from 1, the last one included. `truncated`, `difficult`, `occluded` and `pose` are those of an
 object's extras, where it has them. A crowd is a `difficult` object, which evaluation ignores too.
+Objects have boxes alone: their keypoints, polygons and masks are left out and counted.
 """
 
 from __future__ import annotations
@@ -75,6 +76,10 @@ def _object(one: Object, width: int, height: int, written: Written) -> Element:
     said = json.loads(one.extras)
     if one.crowd:
         written.notes["crowd objects written as difficult"] += 1
+    if one.keypoints:
+        written.notes["keypoints of objects left out"] += 1
+    if one.polygons or one.rle:
+        written.notes["outlines of objects left out"] += 1
     described = Element("object")
     _texts(described, name=one.category, pose=_pose(said, written))
     _texts(described, truncated=_flag(said, "truncated", written))
