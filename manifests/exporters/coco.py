@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from manifests.durable import written_whole
@@ -37,10 +38,15 @@ def write_coco(dataset: FinishedDataset) -> Written:
         with written_whole(folder / _name(split), dataset.temporary_folder) as file:
             _write_split(file, dataset, split, Numbers(clashing), written)
     wanted = {_name(split) for split in dataset.splits}
-    for old in folder.glob("*.json"):
-        if _MADE.fullmatch(old.name) and old.name not in wanted:
+    for old in coco_files(dataset.out):
+        if old.name not in wanted:
             old.unlink()
     return written
+
+
+def coco_files(out: Path) -> list[Path]:
+    """The files that an export of the dataset in `out` to COCO has written."""
+    return [file for file in out.glob("annotations/*.json") if _MADE.fullmatch(file.name)]
 
 
 def _name(split: str) -> str:

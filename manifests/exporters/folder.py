@@ -20,6 +20,8 @@ from manifests.exporters.written import Written
 from manifests.hashes import Hashes, hash_of, holds
 from manifests.ledger import json_line
 
+EXPORT = "export.json"
+
 
 @dataclass(frozen=True)
 class ExportFolder:
@@ -62,6 +64,16 @@ class ExportFolder:
         self.files.append(hash_of(inside))
 
 
+def path_beside(out: Path, format: str) -> Path:
+    """OUT.<format>/"""
+    return out.with_name(f"{out.name}.{format}")
+
+
+def has_export_beside(out: Path, format: str) -> bool:
+    """Whether there is a whole export in OUT.<format>/."""
+    return (path_beside(out, format) / EXPORT).is_file()
+
+
 @contextmanager
 def export_folder(
     dataset: FinishedDataset, format: str, made: re.Pattern[str], begins_with: str = ""
@@ -76,16 +88,16 @@ def export_folder(
         made: paths of the files that such an export consists of. Those of an older export that
             this one has not are removed; whatever else is in the folder stays.
     """
-    path = dataset.out.with_name(f"{dataset.out.name}.{format}")
+    path = path_beside(dataset.out, format)
     temporary_folder = path / ".tmp"
     shutil.rmtree(temporary_folder, ignore_errors=True)
-    for name in filter(None, ("export.json", begins_with)):
+    for name in filter(None, (EXPORT, begins_with)):
         remove_durably(path / name)
     try:
         with written_together(temporary_folder) as write_file:
             folder = ExportFolder(path, temporary_folder, Written(format, path), write_file)
             yield folder
-            folder.write("export.json", _told(dataset, folder.written))
+            folder.write(EXPORT, _told(dataset, folder.written))
     finally:
         shutil.rmtree(temporary_folder, ignore_errors=True)
     _remove_others(folder, made)

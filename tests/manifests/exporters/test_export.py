@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from manifests import durable
 from manifests.errors import ManifestError
-from manifests.exporters.formats import FORMATS, export
+from manifests.exporters.formats import FORMATS, export, formats_there, remove_exports_inside
 from manifests.exporters.numbers import Numbers, clashing_numbers
 from manifests.labels import Object
 from manifests.lineage import LineageError
@@ -87,6 +87,26 @@ def test_an_export_that_breaks_off_has_nothing_to_begin_with(
     write_finished(out, [made("b", CAR, CAR), made("e"), made("f")], CATEGORIES[::-1])
     list(export(out, [format]))
     assert {"export.json"} < set(contents(folder))
+
+
+def test_formats_that_are_there_are_those_that_were_exported(out: Path, tmp_path: Path) -> None:
+    (out / "annotations").mkdir()
+    (out / "annotations/mine.json").write_text("mine")
+    (tmp_path / "out.voc").mkdir()
+    list(export(out, ["imagefolder"]))
+    assert formats_there(out) == []
+    list(export(out, ["webdataset", "coco", "yolo"]))
+    assert formats_there(out) == ["coco", "yolo", "webdataset"]
+
+
+def test_what_formats_have_inside_is_removed_and_the_users_files_stay(out: Path) -> None:
+    before = contents(out)
+    own = {"annotations/mine.json": b"mine", "mine.parquet": b"mine"}
+    list(export(out, ["imagefolder", "coco"]))
+    for name, data in own.items():
+        (out / name).write_bytes(data)
+    remove_exports_inside(out)
+    assert contents(out) == before | own
 
 
 def test_images_are_links_to_those_of_the_dataset(out: Path, tmp_path: Path) -> None:
