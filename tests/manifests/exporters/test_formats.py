@@ -322,7 +322,8 @@ def test_coco_has_keypoints_shapes_and_boxes_without_shape(out: Path) -> None:
     found = instances(out)
     person, box, polygons, run_lengths = found["annotations"]
     assert person["num_keypoints"] == 2
-    assert person["keypoints"] == [10.0, 9.5, 2.0, 0, 0, 0.0, 14, 9, 1.0]
+    # Indices of pixels: half a pixel before the continuous (10, 9.5) and (14, 9).
+    assert person["keypoints"] == [9.5, 9.0, 2.0, 0, 0, 0.0, 13.5, 8.5, 1.0]
     assert box["bbox"] == [2.0, 4.0, 24.0, 20.0]
     assert "segmentation" not in box
     assert polygons["segmentation"] == [list(SQUARE), list(FAR)]
@@ -342,14 +343,21 @@ def test_coco_has_keypoints_shapes_and_boxes_without_shape(out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source_ids", "ids"), [((7, 3), [7, 3]), ((7, None), [1, 2]), ((7, 7), [1, 2])]
+    ("source_ids", "ids", "noted"),
+    [
+        *(((7, 3), [7, 3], False), ((None, None), [1, 2], False)),
+        *(((7, None), [1, 2], True), ((7, 7), [1, 2], True)),
+    ],
 )
 def test_coco_ids_of_categories_are_the_sources_where_they_are_ids(
-    out: Path, source_ids: tuple[int | None, ...], ids: list[int]
+    out: Path, source_ids: tuple[int | None, ...], ids: list[int], noted: bool
 ) -> None:
     categories = [Category(f"c{index}", coco_id=id_) for index, id_ in enumerate(source_ids)]
-    write_finished(out, [made("a", replace(CAR, category="c1"))], categories)
-    said(out, "coco")
+    images = [made("a", replace(CAR, category="c1")), made("b", split="val")]
+    write_finished(out, images, categories)
+    (line,) = said(out, "coco")
+    note = "category ids are 1, 2, …, for those of the sources clash or are missing (1)"
+    assert (note in line) is noted
     found = instances(out)
     assert [one["id"] for one in found["categories"]] == ids
     assert found["annotations"][0]["category_id"] == ids[1]
