@@ -154,6 +154,23 @@ def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
         list(export(tmp_path, ["coco"]))
 
 
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        ("car", r"categories\[0\]: expected an object with a name, got 'car'"),
+        ({"name": "a\nb"}, r"categories\[0\]: .* without control characters"),
+        ({"name": "car", "keypoints": ["a"], "flip_idx": [1]}, r"categories\[0\]: flip_idx: "),
+        ({"name": "car", "keypoints": ["a"], "skeleton": [[0, 1]]}, r"\[0\]: skeleton: "),
+    ],
+)
+def test_odd_categories_are_refused(out: Path, described: object, expected: str) -> None:
+    file = out / "dataset.json"
+    about = json.loads(file.read_text()) | {"categories": [described, {"name": "person"}]}
+    file.write_text(json.dumps(about))
+    with pytest.raises(ManifestError, match=expected):
+        list(export(out, ["coco"]))
+
+
 def test_indexes_that_are_missing_are_all_named(out: Path) -> None:
     for index in out.glob("*/metadata.jsonl"):
         index.unlink()
