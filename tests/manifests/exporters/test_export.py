@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from manifests import durable
 from manifests.errors import ManifestError
+from manifests.exporters import numbers
 from manifests.exporters.formats import FORMATS, export, formats_there, remove_exports_inside
 from manifests.exporters.numbers import Numbers, clashing_numbers
 from manifests.labels import Object
@@ -219,11 +220,12 @@ def test_what_is_said_of_an_export_is_kept_beside_it(out: Path, tmp_path: Path) 
 def test_numbers_are_unique_and_those_without_a_twin_depend_on_their_key(
     keys: set[str], bits: int
 ) -> None:
-    clashing = clashing_numbers(keys, bits)
-    numbers = Numbers(clashing, bits)
-    of = {key: numbers.of(key) for key in sorted(keys)}
+    with pytest.MonkeyPatch.context() as few:
+        few.setattr(numbers, "_BITS", bits)
+        clashing = clashing_numbers(keys)
+        unique, alone = Numbers(clashing), Numbers(frozenset())
+        of = {key: unique.of(key) for key in sorted(keys)}
+        by_key = {key: alone.of(key) for key in keys}
     assert len(set(of.values())) == len(keys)
     assert all(0 < number <= 2 ** (bits + 1) for number in of.values())
-    alone = Numbers(frozenset(), bits)
-    single = {key for key in keys if alone.of(key) not in clashing}
-    assert all(of[key] == alone.of(key) for key in single)
+    assert all(of[key] == by_key[key] for key in keys if by_key[key] not in clashing)
