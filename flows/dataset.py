@@ -34,7 +34,7 @@ from flows.version import VERSION
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo, first_images
 from manifests.export import Exported, export_imagefolder
-from manifests.exporters.formats import export
+from manifests.exporters.formats import export, formats_there, remove_exports_inside
 from manifests.in_use import in_use
 
 # Enough threads for any number of lanes; how many chunks are underway is limited below.
@@ -142,8 +142,10 @@ def _make(job: Job, control: Control, limit: int | None, retry_failed: bool) -> 
     exports: tuple[str, ...] = ()
     if not stopped:
         exported = export_imagefolder(job.out, job.plan, job.ledger, _about(job))
-    if exported.images:
-        exports = _export_formats(job)
+        if exported.images:
+            exports = _export_formats(job)
+        else:
+            remove_exports_inside(job.out)
     return Summary(
         out=str(job.out),
         made=tally.made,
@@ -161,9 +163,10 @@ def _make(job: Job, control: Control, limit: int | None, retry_failed: bool) -> 
 def _export_formats(job: Job) -> tuple[str, ...]:
     """Write what the manifest's formats have besides the indexes; a line for each other format.
 
+    Formats that were written before are written again, for they would be of another dataset now.
     For the imagefolder, which every run is, only if there is something to say of it.
     """
-    formats = ("imagefolder", *job.plan.manifest.output.format)
+    formats = ("imagefolder", *job.plan.manifest.output.format, *formats_there(job.out))
     written = export(job.out, formats)
     return tuple(str(one) for one in written if one.format != "imagefolder" or one.notes)
 

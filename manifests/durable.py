@@ -39,6 +39,13 @@ def write_whole(file: Path, data: bytes, temporary_folder: Path) -> None:
         growing.write(data)
 
 
+def remove_durably(file: Path) -> None:
+    """Remove a file, where there is one, before anything that is written later takes its name."""
+    if file.exists():
+        file.unlink()
+        _sync_folder(file.parent)
+
+
 @contextmanager
 def written_together(temporary_folder: Path) -> Iterator[Callable[[Path, bytes], None]]:
     """A function that writes many small files: each is whole under its final name, or not there.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from manifests.comparison import FilesOnDisk
-from manifests.durable import write_whole, written_whole
+from manifests.durable import remove_durably, write_whole, written_whole
 from manifests.label_rows import numbered
 from manifests.ledger import Ledger, Row, json_line
 from manifests.names import EXTENSION, STEM
@@ -52,7 +52,8 @@ def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str
     place in `categories` of dataset.json. A semantic mask's path is `mask_file_name` where all
     images have one, else `mask_path`, empty where there is none. Rows whose file is gone are
     left out; files that no row names are set aside, so that readers which list the folders see
-    the same images.
+    the same images. While indexes are replaced there is no dataset.json: its categories are of
+    all of them or of none.
 
     Args:
         about: resolved manifest and versions, for dataset.json.
@@ -90,6 +91,9 @@ def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str
                 indexes[split] = open_files.enter_context(index)
             indexes[split].write(json_line(_metadata(row, place, all_masked)))
             _count(exported, row)
+        # Indexes take their names when this block ends, one by one: until the last has its own,
+        # there are no categories by which an older one's numbers could be read.
+        remove_durably(out / "dataset.json")
     for row in failed.values():
         exported.failures[row["path"], row["error"]] += 1
     exported.set_aside = _set_aside(out, files)

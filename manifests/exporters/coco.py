@@ -1,8 +1,9 @@
 """COCO JSON: OUT/annotations/instances_<split>.json.
 
 Format: https://cocodataset.org/#format-data, as pycocotools reads it. `file_name` is relative to
-OUT/<split>/. What COCO has no field for (source, group, kind …) is in further fields of an image,
-an object's extras in `extras` of its annotation.
+OUT/<split>/. A labelled keypoint is a pixel's index, half a pixel before its center, where boxes
+and polygons are continuous. What COCO has no field for (source, group, kind …) is in further
+fields of an image, an object's extras in `extras` of its annotation.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from manifests.durable import written_whole
@@ -22,6 +24,8 @@ from manifests.exporters.written import Written
 from manifests.labels import Category
 
 _MADE = re.compile(r"instances_[^/]+\.json")
+_CENTER_PX = 0.5
+_DECIMALS = 3  # as metadata.jsonl has them
 _MORE_OF_IMAGES = (
     *("variant_id", "source_id", "group_id", "kind", "label", "content_path", "style_path"),
     *("mask_file_name", "mask_path"),
@@ -32,15 +36,21 @@ def write_coco(dataset: FinishedDataset) -> Written:
     """Write one file a split; memory grows by eight bytes an object, for the sake of unique ids."""
     folder = dataset.out / "annotations"
     written = Written("coco", folder / "instances_<split>.json")
+    category_ids = _category_ids(dataset.categories, written)
     for split in dataset.splits:
         clashing = clashing_numbers(_keys(dataset, split))
         with written_whole(folder / _name(split), dataset.temporary_folder) as file:
-            _write_split(file, dataset, split, Numbers(clashing), written)
+            _write_split(file, dataset, split, category_ids, Numbers(clashing), written)
     wanted = {_name(split) for split in dataset.splits}
-    for old in folder.glob("*.json"):
-        if _MADE.fullmatch(old.name) and old.name not in wanted:
+    for old in coco_files(dataset.out):
+        if old.name not in wanted:
             old.unlink()
     return written
+
+
+def coco_files(out: Path) -> list[Path]:
+    """The files that an export of the dataset in `out` to COCO has written."""
+    return [file for file in out.glob("annotations/*.json") if _MADE.fullmatch(file.name)]
 
 
 def _name(split: str) -> str:
@@ -64,9 +74,13 @@ def _object_key(row: Row, index: int) -> str:
 
 
 def _write_split(
-    file: BinaryIO, dataset: FinishedDataset, split: str, numbers: Numbers, written: Written
+    file: BinaryIO,
+    dataset: FinishedDataset,
+    split: str,
+    category_ids: list[int],
+    numbers: Numbers,
+    written: Written,
 ) -> None:
-    category_ids = _category_ids(dataset.categories)
     categories = [_category(one, id_) for one, id_ in zip(dataset.categories, category_ids)]
     info = {"description": dataset.name, "version": dataset.version, "split": split}
     file.write(b'{"info": ' + _json(info) + b', "licenses": [],\n"images": [')
@@ -103,11 +117,15 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
 
 
-def _category_ids(categories: tuple[Category, ...]) -> list[int]:
+def _category_ids(categories: tuple[Category, ...], written: Written) -> list[int]:
     """Those of the COCO file that the categories come from, where all have one; else 1, 2, …"""
     ids = [one.coco_id for one in categories if one.coco_id is not None]
     if len(set(ids)) == len(categories):
         return ids
+    if ids:
+        written.notes[
+            "category ids are 1, 2, …, for those of the sources clash or are missing"
+        ] += 1
     return list(range(1, len(categories) + 1))
 
 
@@ -147,11 +165,20 @@ def _annotations(row: Row, image_id: int, category_ids: list[int]) -> Iterator[R
         if shape := _segmentation(segmentation):
             annotation["segmentation"] = shape
         if keypoints:
-            annotation["keypoints"] = keypoints
+            annotation["keypoints"] = _pixel_indices(keypoints)
             annotation["num_keypoints"] = sum(seen > 0 for seen in keypoints[2::3])
         if extras != "{}":
             annotation["extras"] = json.loads(extras)
         yield annotation
+
+
+def _pixel_indices(keypoints: list[float]) -> list[float]:
+    """Continuous x, y, visibility, … as indices of pixels; what is not labelled stays."""
+    indices: list[float] = []
+    for x, y, visibility in zip(keypoints[::3], keypoints[1::3], keypoints[2::3]):
+        shift = _CENTER_PX if visibility > 0 else 0
+        indices += (round(x - shift, _DECIMALS), round(y - shift, _DECIMALS), visibility)
+    return indices
 
 
 def _segmentation(text: str) -> Any:

@@ -91,7 +91,7 @@ def write_croissant(dataset: FinishedDataset) -> None:
         ),
         **_origin(dataset),
         "distribution": [*_file_objects(dataset), *_file_sets(dataset)],
-        "recordSet": [_splits(dataset), _categories(dataset), _images(dataset)],
+        "recordSet": [_splits(dataset), *_categories(dataset), _images(dataset)],
     }
     text = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
     write_whole(dataset.out / "croissant.json", text.encode(), dataset.temporary_folder)
@@ -197,8 +197,11 @@ def _splits(dataset: FinishedDataset) -> Json:
     }
 
 
-def _categories(dataset: FinishedDataset) -> Json:
-    return {
+def _categories(dataset: FinishedDataset) -> Iterator[Json]:
+    """The record set of categories, none where there are none: a record set has to have data."""
+    if not dataset.categories:
+        return
+    yield {
         "@type": "cr:RecordSet",
         "@id": "categories",
         "name": "categories",

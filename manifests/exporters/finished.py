@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from manifests.categories import described_categories
 from manifests.errors import ManifestError, Problem
 from manifests.label_rows import named, objects_of
 from manifests.labels import Category, Object
@@ -58,11 +59,11 @@ class FinishedDataset:
         """The rows of a split, one at a time.
 
         Raises:
-            ManifestError: for a line that is no row.
+            ManifestError: for a line that is no row, or has a category that there is not.
         """
         with self.index(split).open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                yield _row(line, self.index(split), number)
+                yield _row(line, self.index(split), number, len(self.categories))
 
     def image(self, split: str, row: Row) -> Path:
         return self.out.joinpath(split, row["file_name"])
@@ -112,7 +113,7 @@ def read_finished(out: Path) -> FinishedDataset:
     """The dataset in the folder `out`.
 
     Raises:
-        ManifestError: where there is none, or an index of it is missing.
+        ManifestError: where there is none, it has odd categories, or an index of it is missing.
     """
     out = Path(os.path.abspath(out))
     file = out / "dataset.json"
@@ -120,13 +121,13 @@ def read_finished(out: Path) -> FinishedDataset:
         about = json.loads(file.read_bytes())
         splits = tuple(sorted(about["counts"]["split"]))
         classes = tuple(sorted(about["counts"]["class"]))
-        categories = tuple(_category(one) for one in about.get("categories", []))
     except FileNotFoundError:
         expected = "there is none; expected the folder of a finished dataset, see `gramflow run`"
         raise _error(file, None, expected) from None
     except (ValueError, KeyError, TypeError) as error:
         message = f"does not describe a dataset ({error!r}); `gramflow run` writes it again"
         raise _error(file, None, message) from None
+    categories = described_categories(about.get("categories") or [], file)
     dataset = FinishedDataset(out, about, splits, categories, classes)
     if not splits:
         raise _error(file, None, "the dataset has no images; there is nothing to export")
@@ -137,23 +138,17 @@ def read_finished(out: Path) -> FinishedDataset:
     return dataset
 
 
-def _category(described: Mapping[str, Any]) -> Category:
-    known = {field.name for field in fields(Category)}
-    values = {name: value for name, value in described.items() if name in known}
-    for name in ("keypoints", "skeleton", "flip_idx"):
-        values[name] = tuple(
-            tuple(one) if isinstance(one, list) else one for one in values.get(name, ())
-        )
-    return Category(**values)
-
-
-def _row(line: bytes, file: Path, number: int) -> Row:
+def _row(line: bytes, file: Path, number: int, categories: int) -> Row:
     try:
         row = json.loads(line)
     except ValueError as error:
         raise _error(file, number, f"is not JSON ({error}); `gramflow run` mends it") from None
     if not isinstance(row, dict) or "file_name" not in row:
         raise _error(file, number, "expected a row with file_name; `gramflow run` mends it")
+    for category in objects_column_of(row)["categories"]:
+        if type(category) is not int or not 0 <= category < categories:
+            expected = f"expected one of the {categories} categories of dataset.json, from 0"
+            raise _error(file, number, f"{expected}, got {category!r}; `gramflow run` mends it")
     return row
 
 

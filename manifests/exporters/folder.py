@@ -14,11 +14,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from manifests.durable import link_or_copy, written_together, written_whole
+from manifests.durable import link_or_copy, remove_durably, written_together, written_whole
 from manifests.exporters.finished import FinishedDataset, gone
 from manifests.exporters.written import Written
 from manifests.hashes import Hashes, hash_of, holds
 from manifests.ledger import json_line
+
+EXPORT = "export.json"
 
 
 @dataclass(frozen=True)
@@ -62,26 +64,40 @@ class ExportFolder:
         self.files.append(hash_of(inside))
 
 
+def path_beside(out: Path, format: str) -> Path:
+    """OUT.<format>/"""
+    return out.with_name(f"{out.name}.{format}")
+
+
+def has_export_beside(out: Path, format: str) -> bool:
+    """Whether there is a whole export in OUT.<format>/."""
+    return (path_beside(out, format) / EXPORT).is_file()
+
+
 @contextmanager
 def export_folder(
-    dataset: FinishedDataset, format: str, made: re.Pattern[str]
+    dataset: FinishedDataset, format: str, made: re.Pattern[str], begins_with: str = ""
 ) -> Iterator[ExportFolder]:
     """OUT.<format>/, to be filled in the block; at its end export.json says what was written.
 
-    After an error the files that were there before are there still.
+    The older export's export.json and `begins_with` go before anything is replaced, and come
+    again when all is: after an interruption nothing takes a mixture of both for an export.
 
     Args:
+        begins_with: the file that programs read first, and that the block writes last.
         made: paths of the files that such an export consists of. Those of an older export that
             this one has not are removed; whatever else is in the folder stays.
     """
-    path = dataset.out.with_name(f"{dataset.out.name}.{format}")
+    path = path_beside(dataset.out, format)
     temporary_folder = path / ".tmp"
     shutil.rmtree(temporary_folder, ignore_errors=True)
+    for name in filter(None, (EXPORT, begins_with)):
+        remove_durably(path / name)
     try:
         with written_together(temporary_folder) as write_file:
             folder = ExportFolder(path, temporary_folder, Written(format, path), write_file)
             yield folder
-            folder.write("export.json", _told(dataset, folder.written))
+            folder.write(EXPORT, _told(dataset, folder.written))
     finally:
         shutil.rmtree(temporary_folder, ignore_errors=True)
     _remove_others(folder, made)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from manifests.exporters.coco import write_coco
+from manifests.exporters.coco import coco_files, write_coco
 from manifests.exporters.finished import FinishedDataset, read_finished
+from manifests.exporters.folder import has_export_beside
 from manifests.exporters.imagefolder import write_imagefolder
+from manifests.exporters.parquet import parquet_files
 from manifests.exporters.voc import write_voc
 from manifests.exporters.webdataset import write_webdataset
 from manifests.exporters.written import Written
@@ -38,3 +40,15 @@ def export(out: Path, formats: Sequence[str]) -> Iterator[Written]:
     check_lineage(dataset.splits, dataset.relatives)
     for format in dict.fromkeys(formats):
         yield FORMATS[format](dataset)
+
+
+def formats_there(out: Path) -> list[str]:
+    """The formats that a dataset has been exported to, besides its imagefolder."""
+    beside = [format for format in FORMATS if has_export_beside(out, format)]
+    return ["coco", *beside] if coco_files(out) else beside
+
+
+def remove_exports_inside(out: Path) -> None:
+    """Remove what formats have in OUT itself, of a dataset that has no images any more."""
+    for file in (*parquet_files(out), out / "croissant.json", *coco_files(out)):
+        file.unlink(missing_ok=True)

@@ -10,43 +10,42 @@ import numpy as np
 from manifests.hashes import hash_of
 
 # Readers keep ids in float64, which is exact to 2^53.
-BITS = 52
+_BITS = 52
 
 
-def clashing_numbers(keys: Iterable[str], bits: int = BITS) -> frozenset[int]:
+def clashing_numbers(keys: Iterable[str]) -> frozenset[int]:
     """The numbers that more than one of the keys would have; eight bytes of memory a key."""
-    numbers = np.frombuffer(array("Q", (_number(key, bits) for key in keys)), np.uint64)
+    numbers = np.frombuffer(array("Q", (_number(key) for key in keys)), np.uint64)
     numbers.sort()
     twins = numbers[1:][numbers[1:] == numbers[:-1]]
     return frozenset(map(int, twins))
 
 
 class Numbers:
-    """Unique numbers in 1..2^(bits + 1) for keys that are all different.
+    """Unique numbers in 1..2^53 for keys that are all different.
 
     A key's number depends on the key alone, but where two keys have the same: there the one that
-    comes later gets one above 2^bits.
+    comes later gets one above 2^52.
 
     Args:
         clashing: what `clashing_numbers` says of the same keys.
     """
 
-    def __init__(self, clashing: frozenset[int], bits: int = BITS) -> None:
+    def __init__(self, clashing: frozenset[int]) -> None:
         self._clashing = clashing
-        self._bits = bits
         self._taken: set[int] = set()
 
     def of(self, key: str) -> int:
-        number = _number(key, self._bits)
+        number = _number(key)
         if number not in self._clashing:
             return number
         while number in self._taken:
             key += "'"
-            number = 2**self._bits + _number(key, self._bits)
+            number = 2**_BITS + _number(key)
         self._taken.add(number)
         return number
 
 
-def _number(key: str, bits: int) -> int:
-    most: int = 2**bits - 1
+def _number(key: str) -> int:
+    most: int = 2**_BITS - 1
     return 1 + hash_of(key) % most

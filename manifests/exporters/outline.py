@@ -7,24 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from manifests.labels import Polygon
-
 Points = NDArray[np.float64]
 
 
-def one_outline(polygons: Sequence[Polygon]) -> Points:
+def one_outline(polygons: Sequence[Points]) -> Points:
     """All polygons as one, joined where they are nearest by a line that goes there and back.
 
     Such a line has no area, so that the outline encloses what the polygons do.
 
     Args:
-        polygons: at least one, each x1, y1, x2, y2, …
+        polygons: at least one, each (points, 2).
 
     Returns:
         (points, 2).
     """
-    first, *others = (np.reshape(polygon, (-1, 2)) for polygon in polygons)
-    outline: Points = first
+    outline, *others = polygons
     for other in others:
         outline = _joined(outline, other)
     return outline

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -49,9 +50,14 @@ def write_parquet(dataset: FinishedDataset) -> None:
             for rows in _batches(_flat(row, schema) for row in dataset.rows(split)):
                 parquet.write_table(pa.Table.from_pylist(rows, schema))
     wanted = {parquet_name(split) for split in dataset.splits}
-    for old in dataset.out.glob("*.parquet"):
-        if _MADE.fullmatch(old.name) and old.name not in wanted:
+    for old in parquet_files(dataset.out):
+        if old.name not in wanted:
             old.unlink()
+
+
+def parquet_files(out: Path) -> list[Path]:
+    """The files of rows that there are in `out`."""
+    return [file for file in out.glob("*.parquet") if _MADE.fullmatch(file.name)]
 
 
 def parquet_name(split: str) -> str:

@@ -3,6 +3,7 @@
 Format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/. Boxes are whole pixels counted
 from 1, the last one included. `truncated`, `difficult`, `occluded` and `pose` are those of an
 object's extras, where it has them. A crowd is a `difficult` object, which evaluation ignores too.
+Objects have boxes alone: their keypoints, polygons and masks are left out and counted.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from contextlib import ExitStack
+from typing import Any
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from manifests.exporters.finished import FinishedDataset, Row
@@ -23,6 +26,7 @@ _MADE = re.compile(
     rf"Annotations/{STEM}\.xml|JPEGImages/{STEM}\.{EXTENSION}|SegmentationClass/{STEM}\.png"
     r"|ImageSets/(?:Main|Segmentation)/[^/]+\.txt"
 )
+_FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 
 def write_voc(dataset: FinishedDataset) -> Written:
@@ -61,7 +65,7 @@ def _write_image(folder: ExportFolder, dataset: FinishedDataset, split: str, row
     _texts(SubElement(annotation, "source"), database=dataset.name, image=row["variant_id"])
     _texts(SubElement(annotation, "size"), width=row["width"], height=row["height"], depth=3)
     _texts(annotation, segmented=int(dataset.mask(split, row) is not None))
-    annotation.extend(_object(one, row["width"], row["height"], written) for one in objects)
+    annotation.extend([_object(one, row["width"], row["height"], written) for one in objects])
     indent(annotation, " ")
     folder.write(f"Annotations/{stem_of(file)}.xml", tostring(annotation, "utf-8") + b"\n")
     written.images += 1
@@ -72,15 +76,36 @@ def _object(one: Object, width: int, height: int, written: Written) -> Element:
     said = json.loads(one.extras)
     if one.crowd:
         written.notes["crowd objects written as difficult"] += 1
+    if one.keypoints:
+        written.notes["keypoints of objects left out"] += 1
+    if one.polygons or one.rle:
+        written.notes["outlines of objects left out"] += 1
     described = Element("object")
-    _texts(described, name=one.category, pose=said.get("pose", "Unspecified"))
-    _texts(described, truncated=int(said.get("truncated", 0)))
+    _texts(described, name=one.category, pose=_pose(said, written))
+    _texts(described, truncated=_flag(said, "truncated", written))
     if "occluded" in said:
-        _texts(described, occluded=int(said["occluded"]))
-    _texts(described, difficult=int(one.crowd or said.get("difficult", 0)))
+        _texts(described, occluded=_flag(said, "occluded", written))
+    _texts(described, difficult=1 if one.crowd else _flag(said, "difficult", written))
     xmin, ymin, xmax, ymax = pixel_box(one.box, width, height)
     _texts(SubElement(described, "bndbox"), xmin=xmin, ymin=ymin, xmax=xmax, ymax=ymax)
     return described
+
+
+def _pose(said: Mapping[str, Any], written: Written) -> str:
+    pose = said.get("pose", "Unspecified")
+    if isinstance(pose, str) and pose.isprintable():
+        return pose
+    written.notes["pose that is no line of text, written as Unspecified"] += 1
+    return "Unspecified"
+
+
+def _flag(said: Mapping[str, Any], name: str, written: Written) -> int:
+    """0 or 1, of a number, a text or a boolean that says so; 0 where nothing is said."""
+    flag = _FLAGS.get(str(said.get(name, 0)).lower())
+    if flag is None:
+        written.notes[f"{name} that is neither 0 nor 1, written as 0"] += 1
+        return 0
+    return flag
 
 
 def pixel_box(box: Box, width: int, height: int) -> tuple[int, int, int, int]:

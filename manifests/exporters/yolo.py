@@ -3,7 +3,9 @@
 Format: https://docs.ultralytics.com/datasets/detect/ (and segment, pose): a text file an image,
 a line an object: class number, then numbers in 0..1 of the image's width and height. A dataset
 has one task: pose where all objects have the same number of keypoints, else segmentation where
-all have polygons or a mask, else detection. The format has no crowds: those are left out.
+at least half of them have polygons or a mask, else detection. In segmentation an object without an
+outline is its box. The format has no crowds and no semantic masks; those, and what is not of the
+task, are left out and counted.
 """
 
 from __future__ import annotations
@@ -16,11 +18,12 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
+from manifests.exporters.clipping import inside_image
 from manifests.exporters.finished import FinishedDataset, Row
 from manifests.exporters.folder import ExportFolder, export_folder
-from manifests.exporters.outline import one_outline
+from manifests.exporters.outline import Points, one_outline
 from manifests.exporters.written import Written
-from manifests.labels import Category, Object
+from manifests.labels import NOT_LABELLED, Box, Category, Object, clip_box
 from manifests.names import EXTENSION, STEM, stem_of
 
 _MADE = re.compile(rf"images/[^/]+/{STEM}\.{EXTENSION}|labels/[^/]+/{STEM}\.txt")
@@ -46,7 +49,7 @@ def write_yolo(dataset: FinishedDataset) -> Written:
     """Write the folder; images are hard links where the file system has them."""
     task = _task(dataset)
     number = {category.name: index for index, category in enumerate(dataset.categories)}
-    with export_folder(dataset, "yolo", _MADE) as folder:
+    with export_folder(dataset, "yolo", _MADE, begins_with="data.yaml") as folder:
         for split in dataset.splits:
             for row in dataset.rows(split):
                 _write_image(folder, dataset, split, row, task, number)
@@ -55,15 +58,19 @@ def write_yolo(dataset: FinishedDataset) -> Written:
 
 
 def _task(dataset: FinishedDataset) -> _Task:
-    """What all objects of the dataset have."""
-    counts: set[int] = set()
-    shapes: set[bool] = set()
+    keypoints: set[int] = set()
+    objects = shaped = 0
     for one in _all_objects(dataset):
-        counts.add(len(one.keypoints))
-        shapes.add(bool(one.polygons or one.rle))
-    if len(counts) == 1 and (keypoints := counts.pop()):
-        return _Task("pose", keypoints)
-    return _Task("segment") if shapes == {True} else _Task("detect")
+        keypoints.add(len(one.keypoints))
+        objects += 1
+        shaped += _has_shape(one)
+    if len(keypoints) == 1 and (of_each := keypoints.pop()):
+        return _Task("pose", of_each)
+    return _Task("segment") if shaped and 2 * shaped >= objects else _Task("detect")
+
+
+def _has_shape(one: Object) -> bool:
+    return bool(one.polygons or one.rle)
 
 
 def _all_objects(dataset: FinishedDataset) -> Iterator[Object]:
@@ -83,11 +90,14 @@ def _write_image(
     stem, file = stem_of(row["file_name"]), row["file_name"].rpartition("/")[2]
     written = folder.written
     folder.link(dataset.image(split, row), f"images/{split}/{file}")
+    if dataset.mask(split, row):
+        written.notes["semantic masks left out"] += 1
     lines = []
     for one in dataset.objects(row):
         if one.crowd:
             written.notes["crowd objects left out"] += 1
             continue
+        _note_left_out(one, task, written)
         numbers = _numbers(one, row["width"], row["height"], task, written)
         lines.append(" ".join([str(number[one.category]), *numbers]) + "\n")
     folder.write(f"labels/{split}/{stem}.txt", "".join(lines).encode())
@@ -95,40 +105,64 @@ def _write_image(
     written.objects += len(lines)
 
 
+def _note_left_out(one: Object, task: _Task, written: Written) -> None:
+    if one.keypoints and task.name != "pose":
+        written.notes[f"keypoints of objects left out, the task is {task.name}"] += 1
+    if _has_shape(one) and task.name != "segment":
+        written.notes[f"outlines of objects left out, the task is {task.name}"] += 1
+
+
 def _numbers(one: Object, width: int, height: int, task: _Task, written: Written) -> Iterable[str]:
     if task.name == "segment":
-        return _shares(_outline(one, written), width, height, written)
-    x1, y1, x2, y2 = one.box
+        return _shares(_outline(one, width, height, written), width, height)
+    x1, y1, x2, y2 = _box(one, width, height, written)
     center_and_size = [((x1 + x2) / 2, (y1 + y2) / 2), (x2 - x1, y2 - y1)]
-    box = _shares(np.array(center_and_size), width, height, written)
+    box = _shares(np.array(center_and_size), width, height)
     if task.name == "detect":
         return box
     return [*box, *_keypoint_numbers(one, width, height, written)]
 
 
-def _outline(one: Object, written: Written) -> Any:
-    if not one.polygons:
-        written.notes["objects whose mask has no outline, written as their box"] += 1
-        x1, y1, x2, y2 = one.box
+def _box(one: Object, width: int, height: int, written: Written) -> Box:
+    box = clip_box(one.box, width, height)
+    if np.abs(np.subtract(box, one.box)).max() > _ROUNDING_PX:
+        written.notes["boxes cut at the edge of the image"] += 1
+    return box
+
+
+def _outline(one: Object, width: int, height: int, written: Written) -> Points:
+    polygons = [np.reshape(polygon, (-1, 2)) for polygon in one.polygons]
+    if not all(_is_inside(polygon, width, height) for polygon in polygons):
+        written.notes["outlines cut at the edge of the image"] += 1
+        cut = [inside_image(polygon, width, height) for polygon in polygons]
+        polygons = [polygon for polygon in cut if len(polygon) and np.ptp(polygon, axis=0).all()]
+    if not polygons:
+        written.notes["objects without an outline in the image, written as their box"] += 1
+        x1, y1, x2, y2 = _box(one, width, height, written)
         return np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)])
-    if len(one.polygons) > 1:
+    if len(polygons) > 1:
         written.notes["objects of several polygons, joined to one"] += 1
-    return one_outline(one.polygons)
+    return one_outline(polygons)
 
 
 def _keypoint_numbers(one: Object, width: int, height: int, written: Written) -> Iterator[str]:
     for x, y, visibility in one.keypoints:
-        point = np.array([(x, y)]) if visibility else np.zeros((1, 2))
-        yield from _shares(point, width, height, written)
+        point = np.array([(x, y)])
+        if visibility and not _is_inside(point, width, height):
+            written.notes["keypoints outside the image, written as not labelled"] += 1
+            visibility = NOT_LABELLED
+        yield from _shares(point if visibility else np.zeros((1, 2)), width, height)
         yield str(visibility)
 
 
-def _shares(points: Any, width: int, height: int, written: Written) -> list[str]:
-    """Points in pixels as shares of the image's sides."""
-    size = np.array([width, height], dtype=float)
-    if (points < -_ROUNDING_PX).any() or (points > size + _ROUNDING_PX).any():
-        written.notes["objects with points outside the image, moved to its edge"] += 1
-    return [f"{share:.6f}" for share in np.clip(points / size, 0, 1).ravel()]
+def _is_inside(points: Points, width: int, height: int) -> bool:
+    far_corner = np.add((width, height), _ROUNDING_PX)
+    return bool((points >= -_ROUNDING_PX).all() and (points <= far_corner).all())
+
+
+def _shares(points: Points, width: int, height: int) -> list[str]:
+    """Points inside the image, in pixels, as shares of its sides."""
+    return [f"{share:.6f}" for share in np.clip(points / (width, height), 0, 1).ravel()]
 
 
 def _data_yaml(dataset: FinishedDataset, folder: ExportFolder, task: _Task) -> bytes:

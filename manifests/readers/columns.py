@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from manifests.errors import ManifestError, Problem
+from manifests.categories import described_categories
 from manifests.identity import canonical_json
 from manifests.labels import Category, Keypoint, Labels, Object, Polygon, Rle, check_class_name
 from manifests.readers.findings import category_name, image_inside
@@ -41,7 +41,7 @@ def read_categories(folders: Iterable[Path]) -> tuple[Category, ...]:
         if file.is_file():
             about = parse_json(read_text(str(file)), str(file))
             if isinstance(about, dict) and "gramflow_version" in about:
-                return tuple(_categories(about.get("categories") or [], file))
+                return described_categories(about.get("categories") or [], file)
     return ()
 
 
@@ -188,46 +188,3 @@ def _json(text: str, what: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{what}is not JSON: {error}") from None
-
-
-def _categories(listed: Any, file: Path) -> Iterable[Category]:
-    """Categories as dataset.json has them: every field of Category."""
-    problems = []
-    categories: dict[str, Category] = {}
-    for index, one in enumerate(listed if isinstance(listed, list) else [listed]):
-        try:
-            category = _as_category(one)
-            if category.name in categories:
-                raise ValueError(f"name {category.name!r} is given twice")
-            categories[category.name] = category
-        except ValueError as error:
-            problems.append(Problem(str(file), None, f"categories[{index}]", str(error)))
-    if problems:
-        raise ManifestError(problems)
-    return categories.values()
-
-
-def _as_category(one: Any) -> Category:
-    if not isinstance(one, dict):
-        raise ValueError(f"expected an object with a name, got {shown(one)}")
-    keypoints = one.get("keypoints") or []
-    count = len(keypoints) if isinstance(keypoints, list) else 0
-    places = range(count)
-    flip_idx = one.get("flip_idx") or list(places)
-    skeleton = one.get("skeleton") or []
-    if not isinstance(flip_idx, list) or sorted(map(str, flip_idx)) != sorted(map(str, places)):
-        raise ValueError(f"flip_idx: expected each place of a keypoint once, got {shown(flip_idx)}")
-    if not isinstance(skeleton, list) or not all(
-        isinstance(pair, list) and len(pair) == 2 and all(place in places for place in pair)
-        for pair in skeleton
-    ):
-        raise ValueError(f"skeleton: expected pairs of places of keypoints, got {shown(skeleton)}")
-    coco_id = one.get("coco_id")
-    return Category(
-        name=category_name(one.get("name")),
-        supercategory=str(one.get("supercategory") or ""),
-        keypoints=tuple(map(category_name, keypoints)) if count else (),
-        skeleton=tuple((int(first), int(second)) for first, second in skeleton),
-        flip_idx=tuple(map(int, flip_idx)),
-        coco_id=coco_id if type(coco_id) is int else None,
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,6 +107,10 @@ def category_name(value: object) -> str:
         raise ValueError(
             f"expected the name of a category, got half a character: {name!r}"
         ) from None
+    if any(unicodedata.category(one) == "Cc" or one in "\ufffe\uffff" for one in name):
+        raise ValueError(
+            f"expected the name of a category without control characters, got {name!r}"
+        )
     return name
 
 

@@ -208,6 +208,30 @@ def test_other_splits_are_copied_without_variants(job: JobFolder) -> None:
     assert [row["kind"] for row in rows(job, "val")] == ["original"]
 
 
+def test_formats_that_were_exported_before_follow_the_dataset(job: JobFolder) -> None:
+    from manifests.exporters.formats import export
+
+    job.write(styles=[], augment={}, output={"path": "out", "format": ["voc"]})
+    job.run()
+    list(export(job.out, ["coco", "yolo"]))
+    (job.folder / "photos" / "cat" / "photo0.png").unlink()
+    lines = job.run().exports
+    assert [line.partition(":")[0] for line in lines] == ["voc", "coco", "yolo"]
+    instances = json.loads((job.out / "annotations" / "instances_train.json").read_text())
+    assert len(instances["images"]) == len(rows(job)) == 3
+    assert len(list((job.folder / "out.yolo" / "labels" / "train").iterdir())) == 3
+
+
+def test_a_dataset_that_lost_all_images_has_no_indexes_of_them(job: JobFolder) -> None:
+    job.write(styles=[], augment={}, output={"path": "out", "format": ["coco"]})
+    job.run()
+    for file in (job.folder / "photos").rglob("*.png"):
+        file.write_bytes(b"no picture any more")
+    assert job.run().dataset == 0
+    left = {file.name for file in job.out.rglob("*") if file.suffix in {".json", ".parquet"}}
+    assert left == {"dataset.json"}
+
+
 def test_without_styles_there_are_only_variants(job: JobFolder) -> None:
     job.write(styles=[])
     assert job.run().made == 4 * 3

@@ -10,7 +10,9 @@ import pytest
 from manifests.chunks import Chunk, chunks
 from manifests.comparison import Counts, FilesOnDisk, Todo, compare, first_images
 from manifests.durable import written_whole
+from manifests.errors import ManifestError
 from manifests.export import export_imagefolder
+from manifests.exporters.finished import read_finished
 from manifests.label_rows import objects_column
 from manifests.labels import Category, Object
 from manifests.ledger import Ledger, LedgerError
@@ -218,6 +220,21 @@ def test_categories_are_numbers_in_the_index_and_masks_lie_below_their_split(
         ("car", 3, []),
         ("person", None, ["nose"]),
     ]
+
+
+def test_indexes_of_which_some_are_old_have_no_categories(make_plan: MakePlan, out: Path) -> None:
+    plan = make_plan()
+    for chunk in chunks_of(plan):
+        record(out, chunk)
+    exported(plan, out)
+    (out / "train" / "metadata.jsonl").unlink()
+    in_the_way = out / "train" / "metadata.jsonl" / "folder"
+    in_the_way.mkdir(parents=True)
+    with pytest.raises(OSError, match=r"metadata.jsonl"):
+        export_imagefolder(out, plan, Ledger(out), {})
+    assert not (out / "dataset.json").exists()
+    with pytest.raises(ManifestError, match=r"there is none.*see `gramflow run`"):
+        read_finished(out)
 
 
 def test_exporting_again_gives_the_same_bytes(make_plan: MakePlan, out: Path) -> None:

@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from manifests import durable
 from manifests.errors import ManifestError
-from manifests.exporters.formats import FORMATS, export
+from manifests.exporters import numbers
+from manifests.exporters.formats import FORMATS, export, formats_there, remove_exports_inside
 from manifests.exporters.numbers import Numbers, clashing_numbers
 from manifests.labels import Object
 from manifests.lineage import LineageError
-from tests.manifests.exporters.finished import made, write_finished
+from tests.manifests.exporters.finished import CATEGORIES, made, write_finished
 
 CAR = Object("car", (2.0, 4.0, 26.0, 24.0))
 BESIDE = ("yolo", "voc", "webdataset")
@@ -60,20 +62,52 @@ def test_files_of_an_older_export_go_and_those_of_the_user_stay(out: Path, tmp_p
     assert [name for name in exported if "b-original" in name]
 
 
+@pytest.mark.parametrize("files_together", [1, 1000])
 @pytest.mark.parametrize("format", BESIDE)
-def test_an_export_that_breaks_off_leaves_the_older_one(
-    out: Path, tmp_path: Path, format: str
+def test_an_export_that_breaks_off_has_nothing_to_begin_with(
+    out: Path,
+    tmp_path: Path,
+    format: str,
+    files_together: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(durable, "_FILES_TOGETHER", files_together)
     list(export(out, [format]))
-    before = contents(tmp_path / f"out.{format}")
-    write_finished(out, [made("b", CAR, CAR), made("e"), made("f")])
+    folder = tmp_path / f"out.{format}"
+    before = contents(folder)
+    write_finished(out, [made("b", CAR, CAR), made("e"), made("f")], CATEGORIES[::-1])
     (gone,) = (out / "train").glob("f-*.jpg")
     gone.unlink()
     with pytest.raises(FileNotFoundError, match=rf"{gone.name} is gone.*`gramflow run` makes it"):
         list(export(out, [format]))
-    after = contents(tmp_path / f"out.{format}")
-    assert {name: after[name] for name in before} == before
+    after = contents(folder)
+    assert set(before) - set(after) == set(before) & {"export.json", "data.yaml", "info.json"}
+    replaced = [name for name in before if name in after and after[name] != before[name]]
+    assert bool(replaced) == (format == "yolo" and files_together == 1)
     assert not list(tmp_path.rglob(".tmp"))
+    write_finished(out, [made("b", CAR, CAR), made("e"), made("f")], CATEGORIES[::-1])
+    list(export(out, [format]))
+    assert {"export.json"} < set(contents(folder))
+
+
+def test_formats_that_are_there_are_those_that_were_exported(out: Path, tmp_path: Path) -> None:
+    (out / "annotations").mkdir()
+    (out / "annotations/mine.json").write_text("mine")
+    (tmp_path / "out.voc").mkdir()
+    list(export(out, ["imagefolder"]))
+    assert formats_there(out) == []
+    list(export(out, ["webdataset", "coco", "yolo"]))
+    assert formats_there(out) == ["coco", "yolo", "webdataset"]
+
+
+def test_what_formats_have_inside_is_removed_and_the_users_files_stay(out: Path) -> None:
+    before = contents(out)
+    own = {"annotations/mine.json": b"mine", "mine.parquet": b"mine"}
+    list(export(out, ["imagefolder", "coco"]))
+    for name, data in own.items():
+        (out / name).write_bytes(data)
+    remove_exports_inside(out)
+    assert contents(out) == before | own
 
 
 def test_images_are_links_to_those_of_the_dataset(out: Path, tmp_path: Path) -> None:
@@ -121,6 +155,23 @@ def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path) -> None:
         list(export(tmp_path, ["coco"]))
 
 
+@pytest.mark.parametrize(
+    ("described", "expected"),
+    [
+        ("car", r"categories\[0\]: expected an object with a name, got 'car'"),
+        ({"name": "a\nb"}, r"categories\[0\]: .* without control characters"),
+        ({"name": "car", "keypoints": ["a"], "flip_idx": [1]}, r"categories\[0\]: flip_idx: "),
+        ({"name": "car", "keypoints": ["a"], "skeleton": [[0, 1]]}, r"\[0\]: skeleton: "),
+    ],
+)
+def test_odd_categories_are_refused(out: Path, described: object, expected: str) -> None:
+    file = out / "dataset.json"
+    about = json.loads(file.read_text()) | {"categories": [described, {"name": "person"}]}
+    file.write_text(json.dumps(about))
+    with pytest.raises(ManifestError, match=expected):
+        list(export(out, ["coco"]))
+
+
 def test_indexes_that_are_missing_are_all_named(out: Path) -> None:
     for index in out.glob("*/metadata.jsonl"):
         index.unlink()
@@ -135,6 +186,20 @@ def test_a_damaged_row_is_named_with_its_line(out: Path, line: str) -> None:
     index.write_text(index.read_text() + line + "\n")
     with pytest.raises(ManifestError, match=rf"{index}:3: "):
         list(export(out, ["coco"]))
+
+
+@pytest.mark.parametrize("category", [2, -1, "car", None])
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_category_that_there_is_not_is_named_with_its_line(
+    out: Path, format: str, category: object
+) -> None:
+    index = out / "train" / "metadata.jsonl"
+    first, second = map(json.loads, index.read_text().splitlines())
+    second["objects"]["categories"][1] = category
+    index.write_text(f"{json.dumps(first)}\n{json.dumps(second)}\n")
+    expected = rf"{index}:2: expected one of the 2 categories .*, got {category!r}; `gramflow run`"
+    with pytest.raises(ManifestError, match=expected):
+        list(export(out, [format]))
 
 
 def test_an_unknown_format_is_refused_with_those_that_there_are(out: Path, tmp_path: Path) -> None:
@@ -155,11 +220,12 @@ def test_what_is_said_of_an_export_is_kept_beside_it(out: Path, tmp_path: Path) 
 def test_numbers_are_unique_and_those_without_a_twin_depend_on_their_key(
     keys: set[str], bits: int
 ) -> None:
-    clashing = clashing_numbers(keys, bits)
-    numbers = Numbers(clashing, bits)
-    of = {key: numbers.of(key) for key in sorted(keys)}
+    with pytest.MonkeyPatch.context() as few:
+        few.setattr(numbers, "_BITS", bits)
+        clashing = clashing_numbers(keys)
+        unique, alone = Numbers(clashing), Numbers(frozenset())
+        of = {key: unique.of(key) for key in sorted(keys)}
+        by_key = {key: alone.of(key) for key in keys}
     assert len(set(of.values())) == len(keys)
     assert all(0 < number <= 2 ** (bits + 1) for number in of.values())
-    alone = Numbers(frozenset(), bits)
-    single = {key for key in keys if alone.of(key) not in clashing}
-    assert all(of[key] == alone.of(key) for key in single)
+    assert all(of[key] == by_key[key] for key in keys if by_key[key] not in clashing)

@@ -15,6 +15,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from manifests.exporters.clipping import inside_image
 from manifests.exporters.finished import read_finished
 from manifests.exporters.formats import FORMATS, export
 from manifests.exporters.outline import one_outline
@@ -22,7 +23,7 @@ from manifests.exporters.voc import pixel_box
 from manifests.exporters.webdataset import write_webdataset
 from manifests.labels import Category, Object, Rle
 from tests.flows.pictures import photo
-from tests.manifests.exporters.finished import made, write_finished
+from tests.manifests.exporters.finished import CATEGORIES, made, write_finished
 
 CAR = Object("car", (2.0, 4.0, 26.0, 24.0))
 CROWD = Object("car", (0.0, 0.0, 48.0, 40.0), crowd=True)
@@ -82,12 +83,15 @@ def test_an_imagefolder_says_when_only_its_parquet_files_load(
     assert list(map(len, boxes)) == list(map(len, objects))
 
 
-def test_yolo_has_boxes_where_an_object_has_no_outline(out: Path) -> None:
-    write_finished(out, [made("a", CAR, CROWD), made("b", SHAPED), made("c", split="val")])
+def test_yolo_has_boxes_where_most_objects_have_no_outline(out: Path) -> None:
+    write_finished(out, [made("a", CAR, CAR, CROWD), made("b", SHAPED), made("c", split="val")])
     (line,) = said(out, "yolo")
-    assert line == f"yolo: {out}.yolo: 3 images, 2 objects; crowd objects left out (1)"
+    assert line == (
+        f"yolo: {out}.yolo: 3 images, 3 objects; crowd objects left out (1); "
+        "outlines of objects left out, the task is detect (1)"
+    )
     assert label_lines(out) == [
-        "1 0.291667 0.350000 0.500000 0.500000",
+        *["1 0.291667 0.350000 0.500000 0.500000"] * 2,
         "1 0.333333 0.400000 0.583333 0.700000",
     ]
     assert label_lines(out, "val") == []
@@ -98,6 +102,43 @@ def test_yolo_has_boxes_where_an_object_has_no_outline(out: Path) -> None:
         "val": "images/val",
         "names": {0: "person", 1: "car"},
     }
+
+
+def test_yolo_has_outlines_where_half_of_the_objects_have_one(out: Path) -> None:
+    write_finished(out, [made("a", CAR, SHAPED), made("b", split="val")])
+    (line,) = said(out, "yolo")
+    assert "objects without an outline in the image, written as their box (1)" in line
+    box, joined = label_lines(out)
+    assert (len(box.split()), len(joined.split()) > 9) == (9, True)
+    assert "task: segment" in Path(f"{out}.yolo/data.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("objects", "notes"),
+    [
+        ([PERSON, CAR], {"keypoints of objects left out, the task is detect": 1}),
+        ([PERSON, SHAPED], {"keypoints of objects left out, the task is segment": 1}),
+        (
+            [replace(PERSON, polygons=(SQUARE,)), replace(PERSON, rle=Rle(40, 48, "\\9"))],
+            {"outlines of objects left out, the task is pose": 2},
+        ),
+    ],
+)
+def test_yolo_counts_what_is_not_of_its_task(
+    objects: list[Object], notes: dict[str, int], out: Path
+) -> None:
+    write_finished(out, [made("a", *objects, mask=photo(1).convert("L")), made("b", split="val")])
+    (written,) = export(out, ["yolo"])
+    assert notes.items() <= written.notes.items()
+    left_out = {note: times for note, times in written.notes.items() if "left out" in note}
+    assert left_out == {**notes, "semantic masks left out": 1}
+
+
+def test_voc_counts_keypoints_and_outlines_that_it_leaves_out(out: Path) -> None:
+    masked = replace(CAR, rle=Rle(40, 48, "\\9"))
+    write_finished(out, [made("a", CAR, PERSON, SHAPED, masked)])
+    (written,) = export(out, ["voc"])
+    assert written.notes == {"keypoints of objects left out": 1, "outlines of objects left out": 2}
 
 
 def test_yolo_poses_have_the_keypoints_and_their_mirror(out: Path) -> None:
@@ -118,7 +159,7 @@ def test_yolo_outlines_join_polygons_and_stand_in_for_masks_without_one(out: Pat
     write_finished(out, [made("a", SHAPED, masked), made("b", split="val")])
     (line,) = said(out, "yolo")
     assert "objects of several polygons, joined to one (1)" in line
-    assert "objects whose mask has no outline, written as their box (1)" in line
+    assert "objects without an outline in the image, written as their box (1)" in line
     joined, box = label_lines(out)
     points = np.array(joined.split()[1:], dtype=float).reshape(-1, 2) * (48, 40)
     assert _area(points) == pytest.approx(64 + 100, abs=0.01)
@@ -135,12 +176,51 @@ def test_yolo_says_which_splits_stand_in_for_others(out: Path) -> None:
     assert data_yaml(out)["train"] == data_yaml(out)["val"] == "images/all"
 
 
-def test_yolo_moves_points_outside_the_image_to_its_edge_and_says_so(out: Path) -> None:
-    outside = replace(SHAPED, polygons=((-5.0, 2.0, 10.0, 2.0, 10.0, 50.0),))
-    write_finished(out, [made("a", outside), made("b", split="val")])
+def test_yolo_cuts_outlines_at_the_edge_of_the_image_and_says_so(out: Path) -> None:
+    leaving = replace(SHAPED, polygons=((-10.0, 0.0, 10.0, 20.0, -10.0, 40.0),))
+    gone = replace(SHAPED, polygons=((50.0, 0.0, 60.0, 20.0, 50.0, 40.0),))
+    write_finished(out, [made("a", leaving, gone), made("b", split="val")])
     (line,) = said(out, "yolo")
-    assert "objects with points outside the image, moved to its edge (1)" in line
-    assert label_lines(out) == ["1 0.000000 0.050000 0.208333 0.050000 0.208333 1.000000"]
+    assert "outlines cut at the edge of the image (2)" in line
+    assert "objects without an outline in the image, written as their box (1)" in line
+    cut, _ = label_lines(out)
+    points = np.array(cut.split()[1:], dtype=float).reshape(-1, 2) * (48, 40)
+    assert _area(points) == pytest.approx(100, abs=0.01)
+
+
+def test_yolo_keypoints_outside_the_image_are_not_labelled(out: Path) -> None:
+    person = replace(PERSON, keypoints=((-3.0, 9.0, 2), (48.005, 9.0, 2), (9.0, 41.0, 1)))
+    write_finished(out, [made("a", person), made("b", split="val")])
+    (line,) = said(out, "yolo")
+    assert "keypoints outside the image, written as not labelled (2)" in line
+    numbers = label_lines(out)[0].split()
+    nowhere = ["0.000000", "0.000000", "0"]
+    assert numbers[5:] == [*nowhere, "1.000000", "0.225000", "2", *nowhere]
+
+
+corners = st.lists(
+    st.tuples(st.integers(-20, 40), st.integers(-20, 40)), min_size=3, max_size=9
+).map(lambda points: np.array(points, dtype=float))
+
+
+@given(corners)
+def test_what_is_inside_an_image_has_the_area_that_pixels_say(polygon: Any) -> None:
+    cut = inside_image(polygon, 20, 10)
+    assert ((cut >= -1e-9) & (cut <= (20 + 1e-9, 10 + 1e-9))).all()
+    centers = np.stack(np.meshgrid(np.arange(80) / 4, np.arange(40) / 4), axis=-1) + 1 / 8
+    turns = _turns_around(polygon, centers)
+    tolerance = 4 * len(polygon)  # an edge is at most 22 px long, a cell a quarter wide
+    assert (_signed_area(cut) if len(cut) else 0) == pytest.approx(turns.sum() / 16, abs=tolerance)
+
+
+def _turns_around(polygon: Any, points: Any) -> Any:
+    """How often a polygon goes around each point, signed."""
+    turns = np.zeros(points.shape[:-1])
+    for (x1, y1), (x2, y2) in zip(np.roll(polygon, 1, axis=0), polygon):
+        side = (x2 - x1) * (points[..., 1] - y1) - (points[..., 0] - x1) * (y2 - y1)
+        below, above = points[..., 1] >= y1, points[..., 1] >= y2
+        turns += (below & ~above & (side > 0)) * 1.0 - (~below & above & (side < 0)) * 1.0
+    return turns
 
 
 polygons = st.lists(
@@ -154,7 +234,7 @@ polygons = st.lists(
 def test_a_joined_outline_has_the_area_and_bounds_of_its_polygons(
     parts: list[tuple[float, ...]],
 ) -> None:
-    outline = one_outline(parts)
+    outline = one_outline([np.reshape(part, (-1, 2)) for part in parts])
     points = np.concatenate([np.reshape(part, (-1, 2)) for part in parts])
     assert _signed_area(outline) == sum(_signed_area(np.reshape(part, (-1, 2))) for part in parts)
     assert (outline.min(axis=0) == points.min(axis=0)).all()
@@ -198,6 +278,37 @@ def test_voc_has_what_the_source_says_of_an_object(out: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("value", "flag", "odd"),
+    [
+        *((1, "1", False), ("1", "1", False), (True, "1", False), ("true", "1", False)),
+        *((0, "0", False), ("0", "0", False), (False, "0", False), ("False", "0", False)),
+        *(("", "0", True), (None, "0", True), (2, "0", True), ([1], "0", True)),
+    ],
+)
+def test_voc_takes_flags_as_sources_write_them(
+    out: Path, value: object, flag: str, odd: bool
+) -> None:
+    names = ("truncated", "occluded", "difficult")
+    told = replace(CAR, extras=json.dumps(dict.fromkeys(names, value)))
+    write_finished(out, [made("a", told, CAR)])
+    (line,) = said(out, "voc")
+    (file,) = Path(f"{out}.voc/Annotations").iterdir()
+    first, _ = ElementTree.parse(file).getroot().iter("object")
+    assert [first.findtext(name) for name in names] == [flag] * 3
+    for name in names:
+        assert (f"{name} that is neither 0 nor 1, written as 0 (1)" in line) is odd
+
+
+@pytest.mark.parametrize("pose", ["a\nb", "\0", None, {"yaw": 3}])
+def test_voc_leaves_out_a_pose_that_is_no_line_of_text(out: Path, pose: object) -> None:
+    write_finished(out, [made("a", replace(CAR, extras=json.dumps({"pose": pose})))])
+    (line,) = said(out, "voc")
+    assert "pose that is no line of text, written as Unspecified (1)" in line
+    (file,) = Path(f"{out}.voc/Annotations").iterdir()
+    assert ElementTree.parse(file).getroot().findtext("object/pose") == "Unspecified"
+
+
 def test_voc_says_that_images_are_no_jpeg(out: Path) -> None:
     write_finished(out, [made("a", CAR)], image_type="png")
     (line,) = said(out, "voc")
@@ -211,7 +322,8 @@ def test_coco_has_keypoints_shapes_and_boxes_without_shape(out: Path) -> None:
     found = instances(out)
     person, box, polygons, run_lengths = found["annotations"]
     assert person["num_keypoints"] == 2
-    assert person["keypoints"] == [10.0, 9.5, 2.0, 0, 0, 0.0, 14, 9, 1.0]
+    # Indices of pixels: half a pixel before the continuous (10, 9.5) and (14, 9).
+    assert person["keypoints"] == [9.5, 9.0, 2.0, 0, 0, 0.0, 13.5, 8.5, 1.0]
     assert box["bbox"] == [2.0, 4.0, 24.0, 20.0]
     assert "segmentation" not in box
     assert polygons["segmentation"] == [list(SQUARE), list(FAR)]
@@ -231,14 +343,21 @@ def test_coco_has_keypoints_shapes_and_boxes_without_shape(out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source_ids", "ids"), [((7, 3), [7, 3]), ((7, None), [1, 2]), ((7, 7), [1, 2])]
+    ("source_ids", "ids", "noted"),
+    [
+        *(((7, 3), [7, 3], False), ((None, None), [1, 2], False)),
+        *(((7, None), [1, 2], True), ((7, 7), [1, 2], True)),
+    ],
 )
 def test_coco_ids_of_categories_are_the_sources_where_they_are_ids(
-    out: Path, source_ids: tuple[int | None, ...], ids: list[int]
+    out: Path, source_ids: tuple[int | None, ...], ids: list[int], noted: bool
 ) -> None:
     categories = [Category(f"c{index}", coco_id=id_) for index, id_ in enumerate(source_ids)]
-    write_finished(out, [made("a", replace(CAR, category="c1"))], categories)
-    said(out, "coco")
+    images = [made("a", replace(CAR, category="c1")), made("b", split="val")]
+    write_finished(out, images, categories)
+    (line,) = said(out, "coco")
+    note = "category ids are 1, 2, …, for those of the sources clash or are missing (1)"
+    assert (note in line) is noted
     found = instances(out)
     assert [one["id"] for one in found["categories"]] == ids
     assert found["annotations"][0]["category_id"] == ids[1]
@@ -324,6 +443,20 @@ def test_croissant_says_where_the_dataset_comes_from(out: Path) -> None:
     assert used["seed"] == 7
     assert used["manifest"]["output"] == {"format": ["coco"]}
     assert used["engine"] == {"encoder": "compact", "preset": "fast"}
+
+
+@pytest.mark.parametrize("categories", [(), CATEGORIES])
+def test_croissant_is_valid_with_and_without_categories(
+    out: Path, categories: tuple[Category, ...]
+) -> None:
+    import mlcroissant
+
+    write_finished(out, [made("a"), made("b")], categories)
+    said(out, "imagefolder")
+    croissant = mlcroissant.Dataset(str(out / "croissant.json"))
+    names = [record_set.uuid for record_set in croissant.metadata.record_sets]
+    assert names == ["splits", *(["categories"] if categories else []), "images"]
+    assert len(list(croissant.records("images"))) == 2
 
 
 def test_datasets_of_older_versions_without_labels_are_exported(out: Path) -> None:
