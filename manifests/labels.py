@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -12,6 +13,10 @@ Polygon = tuple[float, ...]
 Keypoint = tuple[float, float, int]
 
 NOT_LABELLED, OCCLUDED, VISIBLE = 0, 1, 2
+
+_OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
+# Capitals before a capitalised word, a word, or what is between words.
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^A-Za-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +145,19 @@ def are_numbers(values: Sequence[object]) -> bool:
 
 
 def mirrored_by_name(keypoints: Sequence[str]) -> tuple[int, ...]:
-    """flip_idx of keypoints whose names say left and right; each its own where none do."""
-    place = {name: index for index, name in enumerate(keypoints)}
-    return tuple(place.get(_other_side(name), index) for index, name in enumerate(keypoints))
+    """flip_idx of keypoints whose names say left and right, or l and r, as words of their own.
+
+    Words end at `_`, spaces, digits, capitals within a name and the like; small and large letters
+    are the same. A keypoint whose other side is not among them keeps its place.
+    """
+    words = [tuple(word.lower() for word in _WORD.findall(name)) for name in keypoints]
+    place = {of_name: index for index, of_name in enumerate(words)}
+    other = [place.get(_other_side(of_name), index) for index, of_name in enumerate(words)]
+    return tuple(there if other[there] == index else index for index, there in enumerate(other))
 
 
-def _other_side(name: str) -> str:
-    if "left" in name:
-        return name.replace("left", "right")
-    return name.replace("right", "left")
+def _other_side(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_OTHER_SIDE.get(word, word) for word in words)
 
 
 def within_image(labels: Labels) -> tuple[Labels, int, list[Dropped]]:
