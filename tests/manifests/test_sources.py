@@ -118,6 +118,14 @@ def test_a_file_counts_once_and_cannot_be_in_two_splits(folder: Path) -> None:
         content(folder, {"path": "p/b.png"}, {"path": "p/b.png", "split": "val"})
 
 
+def test_the_group_of_a_file_is_that_of_the_entry_which_says_it(folder: Path) -> None:
+    plain, grouped = {"path": "p/b.png"}, {"path": "p/b.png", "group": "^b"}
+    for entries in ((plain, grouped), (grouped, plain), (grouped, dict(grouped))):
+        assert [image.group for image in content(folder, *entries)] == ["b"]
+    with pytest.raises(ManifestError, match=r"p/b\.png is in group png here, and also in group b"):
+        content(folder, grouped, plain | {"group": "png$"})
+
+
 def test_styles_keep_their_weight(folder: Path) -> None:
     described = {
         "version": 1,
