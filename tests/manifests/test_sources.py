@@ -193,6 +193,16 @@ def test_a_cache_that_cannot_be_used_is_begun_anew(folder: Path, damage: bytes |
             assert database.execute("select count(*) from facts").fetchone() == (1,)
 
 
+def test_a_cache_that_is_locked_is_left_alone(folder: Path) -> None:
+    file, cache = folder / "p" / "b.png", folder / "facts.sqlite"
+    os.utime(file, ns=(LONG_AGO_NS, LONG_AGO_NS))
+    expected, state = facts_of(cache, file), cache.stat()
+    with closing(sqlite3.connect(cache, isolation_level=None)) as database:
+        database.execute("begin exclusive")
+        assert facts_of(cache, file) == expected
+        assert os.path.samestat(cache.stat(), state), "the same file, not one begun anew"
+
+
 def test_facts_come_in_order_and_without_a_hash_for_what_cannot_be_read(folder: Path) -> None:
     files = []
     for index in range(300):
