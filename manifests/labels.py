@@ -13,6 +13,8 @@ Polygon = tuple[float, ...]
 Keypoint = tuple[float, float, int]
 
 NOT_LABELLED, OCCLUDED, VISIBLE = 0, 1, 2
+# Share of the image's long side, a thousandth of a pixel of 1000: what rounding moves a box by.
+_ROUNDING = 1e-6
 
 _OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 # Capitals before a capitalised word, a word, or what is between words.
@@ -163,7 +165,8 @@ def _other_side(words: tuple[str, ...]) -> tuple[str, ...]:
 def within_image(labels: Labels) -> tuple[Labels, int, list[Dropped]]:
     """Boxes clipped to the image; objects whose box then has no area are dropped.
 
-    Polygons, masks and keypoints stay: what of them is outside is cut by whoever draws them.
+    One that went beyond by no more than rounding does not count as clipped. Polygons, masks and
+    keypoints stay: what of them is outside is cut by whoever draws them.
 
     Args:
         labels: with the size of their image.
@@ -178,13 +181,10 @@ def within_image(labels: Labels) -> tuple[Labels, int, list[Dropped]]:
         box = clip_box(one.box, labels.width, labels.height)
         if box[2] <= box[0] or box[3] <= box[1]:
             dropped.append(Dropped(index, one.category, "its box has no area in the image"))
-        elif box == one.box:
-            kept.append(one)
-        else:
-            clipped += 1
-            kept.append(replace(one, box=box))
-    if not clipped and not dropped:
-        return labels, 0, []
+            continue
+        beyond = max(abs(inside - was) for inside, was in zip(box, one.box))
+        clipped += beyond > _ROUNDING * max(labels.width, labels.height)
+        kept.append(one if box == one.box else replace(one, box=box))
     return replace(labels, objects=tuple(kept)), clipped, dropped
 
 
