@@ -14,6 +14,7 @@ from torch import Tensor
 
 from augment.scaling import scaled
 from manifests.images import (
+    Decoded,
     UnusableImage,
     check_shape,
     decode_class_indices,
@@ -86,10 +87,14 @@ def _content(base: Base) -> Loaded:
     try:
         decoded = decode_image(_read(base.content.file, base.content_sha256))
         check_shape(*size)
+        _check_labels_are_upright(base.content.labels, decoded)
         at_size = scaled(base.content.labels, decoded.image.size, size)
     except ValueError as error:
         raise FileAtFault(base.content.name, str(error)) from None
     notes = decoded.notes
+    labelled = base.content.labels.objects or base.content.labels.semantic_mask
+    if decoded.orientation != 1 and labelled:
+        notes = (*notes, "turned upright by EXIF; labels taken as of the upright image")
     if at_size.clipped:
         notes = (*notes, f"{at_size.clipped} boxes clipped to the image")
     return Loaded(
@@ -101,6 +106,17 @@ def _content(base: Base) -> Loaded:
         style=None,
         notes=notes,
     )
+
+
+def _check_labels_are_upright(labels: Labels, decoded: Decoded) -> None:
+    """Raises UnusableImage for labels of an image's pixels as stored, before EXIF turns them."""
+    own, upright, stored = (labels.width, labels.height), decoded.image.size, decoded.stored_size
+    if own == stored != upright:
+        raise UnusableImage(
+            f"labels are for {stored[0]}x{stored[1]} px, as the image is stored; its EXIF turns it "
+            f"to {upright[0]}x{upright[1]} px, and labels must be of the upright image: label "
+            "that, or save the image without EXIF orientation"
+        )
 
 
 def _semantic_mask(base: Base, image_size: tuple[int, int]) -> Pixels | None:

@@ -19,6 +19,8 @@ from manifests.members import split_member
 _THREADS = 4
 _BATCH = 256
 _SELECT = "select bytes, modified_ns, sha256, width, height from facts"
+# For a lock of another program; beyond that, reading the images costs no more than waiting.
+_WAIT_S = 2.0
 # A file changed within this time after it was hashed could keep its size and time.
 _RACY_NS = 2_000_000_000
 
@@ -38,21 +40,17 @@ class Facts:
 class FactsCache:
     """Facts kept in one SQLite file, which can be deleted at any time.
 
-    One that is damaged is begun anew; where none can be written, nothing is remembered beyond
-    this object: every file is then read each time, and the facts are the same.
+    One that is damaged is begun anew; where none can be written, and while another program locks
+    it, nothing is remembered beyond this object: every file is then read each time, and the facts
+    are the same.
     """
 
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._database = _opened(file)
-        except sqlite3.DatabaseError:
-            with suppress(OSError):
-                file.unlink()
-            try:
-                self._database = _opened(file)
-            except sqlite3.DatabaseError:
-                self._database = _opened(":memory:")
+        except sqlite3.DatabaseError as error:
+            self._database = _begun_anew(file) if _is_damage(error) else _opened(":memory:")
 
     def close(self) -> None:
         self._database.close()
@@ -112,8 +110,23 @@ class FactsCache:
             self._database.execute("insert or replace into facts values (?, ?, ?, ?, ?, ?)", row)
 
 
+def _begun_anew(file: Path) -> sqlite3.Connection:
+    with suppress(OSError):
+        file.unlink()
+    try:
+        return _opened(file)
+    except sqlite3.DatabaseError:
+        return _opened(":memory:")
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file is no database, or one with other columns, and not merely locked."""
+    operational = isinstance(error, sqlite3.OperationalError)
+    return not operational or "no such column" in str(error)
+
+
 def _opened(file: Path | str) -> sqlite3.Connection:
-    database = sqlite3.connect(file, timeout=60)
+    database = sqlite3.connect(file, timeout=_WAIT_S)
     try:
         database.execute(
             "create table if not exists facts (file blob primary key, bytes integer,"

@@ -6,7 +6,7 @@ import io
 import os
 import stat
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -47,10 +47,18 @@ class Decoded:
     """Attributes:
     image: mode RGB, upright, sRGB.
     notes: what had to be assumed about the file, one sentence each.
+    orientation: EXIF's, 1..8, by which it was turned or mirrored; 1 where it was stored upright.
     """
 
     image: Image.Image
     notes: tuple[str, ...] = ()
+    orientation: int = 1
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """(width, height) in pixels, as before it was turned upright."""
+        width, height = self.image.size
+        return (height, width) if self.orientation in _ROTATED_BY_A_QUARTER else (width, height)
 
 
 def read_file(file: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
@@ -88,7 +96,7 @@ def image_size(data: bytes) -> tuple[int, int]:
     with _open(data) as image:
         width, height = image.size
         try:
-            orientation = image.getexif().get(_EXIF_ORIENTATION)
+            orientation = _orientation(image)
         except Exception as error:  # Pillow looks for a PNG's EXIF in all of its data
             raise UnusableImage(f"cannot be decoded: {error}") from error
         return (height, width) if orientation in _ROTATED_BY_A_QUARTER else (width, height)
@@ -109,7 +117,8 @@ def decode_image(data: bytes) -> Decoded:
         try:
             image.load()
             upright = ImageOps.exif_transpose(image)
-            return _as_srgb(upright, image.info.get("icc_profile"))
+            decoded = _as_srgb(upright, image.info.get("icc_profile"))
+            return replace(decoded, orientation=_orientation(image))
         except UnusableImage:
             raise
         except Exception as error:  # Pillow's readers raise whatever their parsing trips over
@@ -167,6 +176,11 @@ def _open(data: bytes) -> Image.Image:
     if width * height > MAX_PIXELS:
         raise UnusableImage(f"has {width}x{height} pixels, more than {MAX_PIXELS:,}")
     return image
+
+
+def _orientation(image: Image.Image) -> int:
+    orientation = image.getexif().get(_EXIF_ORIENTATION)
+    return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1
 
 
 def _as_srgb(image: Image.Image, profile: bytes | None) -> Decoded:

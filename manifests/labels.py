@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -12,6 +13,12 @@ Polygon = tuple[float, ...]
 Keypoint = tuple[float, float, int]
 
 NOT_LABELLED, OCCLUDED, VISIBLE = 0, 1, 2
+# Share of the image's long side, a thousandth of a pixel of 1000: what rounding moves a box by.
+_ROUNDING = 1e-6
+
+_OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
+# Capitals before a capitalised word, a word, or what is between words.
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^A-Za-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,21 +147,26 @@ def are_numbers(values: Sequence[object]) -> bool:
 
 
 def mirrored_by_name(keypoints: Sequence[str]) -> tuple[int, ...]:
-    """flip_idx of keypoints whose names say left and right; each its own where none do."""
-    place = {name: index for index, name in enumerate(keypoints)}
-    return tuple(place.get(_other_side(name), index) for index, name in enumerate(keypoints))
+    """flip_idx of keypoints whose names say left and right, or l and r, as words of their own.
+
+    Words end at `_`, spaces, digits, capitals within a name and the like; small and large letters
+    are the same. A keypoint whose other side is not among them keeps its place.
+    """
+    words = [tuple(word.lower() for word in _WORD.findall(name)) for name in keypoints]
+    place = {of_name: index for index, of_name in enumerate(words)}
+    other = [place.get(_other_side(of_name), index) for index, of_name in enumerate(words)]
+    return tuple(there if other[there] == index else index for index, there in enumerate(other))
 
 
-def _other_side(name: str) -> str:
-    if "left" in name:
-        return name.replace("left", "right")
-    return name.replace("right", "left")
+def _other_side(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_OTHER_SIDE.get(word, word) for word in words)
 
 
 def within_image(labels: Labels) -> tuple[Labels, int, list[Dropped]]:
     """Boxes clipped to the image; objects whose box then has no area are dropped.
 
-    Polygons, masks and keypoints stay: what of them is outside is cut by whoever draws them.
+    One that went beyond by no more than rounding does not count as clipped. Polygons, masks and
+    keypoints stay: what of them is outside is cut by whoever draws them.
 
     Args:
         labels: with the size of their image.
@@ -169,13 +181,10 @@ def within_image(labels: Labels) -> tuple[Labels, int, list[Dropped]]:
         box = clip_box(one.box, labels.width, labels.height)
         if box[2] <= box[0] or box[3] <= box[1]:
             dropped.append(Dropped(index, one.category, "its box has no area in the image"))
-        elif box == one.box:
-            kept.append(one)
-        else:
-            clipped += 1
-            kept.append(replace(one, box=box))
-    if not clipped and not dropped:
-        return labels, 0, []
+            continue
+        beyond = max(abs(inside - was) for inside, was in zip(box, one.box))
+        clipped += beyond > _ROUNDING * max(labels.width, labels.height)
+        kept.append(one if box == one.box else replace(one, box=box))
     return replace(labels, objects=tuple(kept)), clipped, dropped
 
 

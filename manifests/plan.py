@@ -227,11 +227,18 @@ class Plan:
         count = augment.variants.stylized if styled else augment.variants.original
         kind: Kind = "stylized_augmented" if styled else "augmented"
         if labels_id:
-            output = [*output, augment.min_visibility, augment.min_area]
+            output = [*output, augment.min_visibility, augment.min_area, *self._mirrors(content)]
         for name, steps in augment.recipes.items():
             for number in range(count):
                 varied = variant_id(base_id, [name, steps], number, self.manifest.seed, output)
                 yield self._variant(varied, name, number, content, kind)
+
+    def _mirrors(self, content: ContentImage) -> Iterator[Any]:
+        """What the keypoints of an image become in a mirror; nothing where it has none."""
+        posed = {one.category for one in content.labels.objects if one.keypoints}
+        for category in self.categories:
+            if category.name in posed:
+                yield [category.name, category.flip_idx]
 
     def _variant(
         self, id_: str, recipe: str | None, index: int, content: ContentImage, kind: Kind

@@ -110,10 +110,14 @@ def _add_images(
         first = images.setdefault(one.file, image)
         if message := _disagreement(image, first):
             yield message
+        elif image.group and not first.group:
+            images[one.file] = replace(first, group=image.group)
 
 
 def _disagreement(image: ContentImage, first: ContentImage) -> str | None:
     """What two entries say differently of one file."""
+    if first.group and image.group and first.group != image.group:
+        return f"{image.name} is in group {image.group} here, and also in group {first.group}"
     if (first.split, first.labels) == (image.split, image.labels):
         return None
     if (first.split, first.labels.class_name) == (image.split, image.labels.class_name):

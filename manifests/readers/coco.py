@@ -1,7 +1,9 @@
 """COCO JSON: boxes, polygons, run lengths, crowds, keypoints.
 
 Format: https://cocodataset.org/#format-data. Boxes are [x, y, width, height] in pixels, the first
-pixel spans 0..1; a skeleton counts keypoints from 1.
+pixel spans 0..1; a skeleton counts keypoints from 1. Keypoints are numbers of pixels, from 0, and
+become the middles of those: half a pixel is added, as detectron2 does
+(https://github.com/facebookresearch/detectron2/blob/main/detectron2/data/datasets/coco.py).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any
 from manifests.errors import ManifestError, Problem
 from manifests.identity import canonical_json
 from manifests.labels import (
+    NOT_LABELLED,
     Category,
     Keypoint,
     Labels,
@@ -283,7 +286,12 @@ def _keypoints(value: Any, category: Category) -> tuple[Keypoint, ...]:
         raise ValueError(f"keypoints: expected a list of numbers, got {shown(value)}")
     if not category.keypoints:
         raise ValueError(f"keypoints: category {category.name!r} names none")
-    return keypoints_of(value, len(category.keypoints))
+    return tuple(map(_in_its_middle, keypoints_of(value, len(category.keypoints))))
+
+
+def _in_its_middle(keypoint: Keypoint) -> Keypoint:
+    x, y, visibility = keypoint
+    return (x, y, visibility) if visibility == NOT_LABELLED else (x + 0.5, y + 0.5, visibility)
 
 
 def _extras(element: Element) -> str:

@@ -1,4 +1,4 @@
-"""Labels as columns of metadata: `label`, `objects`, `mask_file_name`.
+"""Labels as columns of metadata: `label`, `objects`, `mask_file_name` or `mask_path`.
 
 `objects` is Hugging Face's notation for detection, a mapping of lists of one length with `bbox`
 ([x, y, width, height] in pixels) and `categories` (names or numbers), with what gramflow adds to
@@ -25,22 +25,31 @@ Row = Mapping[str, Any]
 Complain = Callable[[str, str], None]
 
 ABOUT = "dataset.json"
+ABOUT_SHARDS = "info.json"
+# By which gramflow's own are told from other files of those names.
+_OF_DATASET = "gramflow_version"
+_OF_SHARDS = frozenset({"shards", "classes", "categories"})
+MASK_COLUMNS = ("mask_file_name", "mask_path")
 _FEW_DIGITS = 10
 
-_OWN = frozenset({"bbox", "categories", "area", "iscrowd", "segmentation", "keypoints", "extras"})
+_OWN = frozenset(
+    {
+        *("bbox", "categories", "area", "iscrowd", "fidelity", "segmentation", "keypoints"),
+        "extras",
+    }
+)
 
 
-def read_categories(folders: Iterable[Path]) -> tuple[Category, ...]:
-    """The numbered categories of the first dataset.json of gramflow in one of `folders`.
+def read_categories(files: Iterable[Path]) -> tuple[Category, ...]:
+    """The numbered categories of the first dataset.json, or info.json of shards, of gramflow's.
 
     Raises:
-        ManifestError: for a dataset.json whose `categories` are none.
+        ManifestError: for one whose `categories` are none.
     """
-    for folder in folders:
-        file = folder / ABOUT
+    for file in files:
         if file.is_file():
             about = parse_json(read_text(str(file)), str(file))
-            if isinstance(about, dict) and "gramflow_version" in about:
+            if isinstance(about, dict) and (_OF_DATASET in about or about.keys() >= _OF_SHARDS):
                 return described_categories(about.get("categories") or [], file)
     return ()
 
@@ -49,20 +58,21 @@ def labels_of(row: Row, folder: Path, known: Sequence[Category], complain: Compl
     """Labels of an image from its row; what is wrong is left out of them.
 
     Args:
-        folder: that `mask_file_name` is relative to.
+        folder: that `mask_file_name`, or `mask_path`, is relative to.
         known: the categories that numbers stand for; empty: each number is its own name.
         complain: takes (place in the row, what is wrong).
     """
     class_name, mask = None, ""
-    label, mask_name = row.get("label"), row.get("mask_file_name")
+    label = row.get("label")
+    mask_column = next((name for name in MASK_COLUMNS if row.get(name)), None)
     try:
         class_name = check_class_name(str(label)) if label not in (None, "") else None
     except ValueError as error:
         complain("label", str(error))
     try:
-        mask = image_inside(folder, mask_name) if mask_name else ""
+        mask = image_inside(folder, row[mask_column]) if mask_column else ""
     except ValueError as error:
-        complain("mask_file_name", str(error))
+        complain(str(mask_column), str(error))
     return Labels(class_name, _objects(row.get("objects"), known, complain), mask)
 
 

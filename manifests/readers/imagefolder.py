@@ -14,6 +14,7 @@ from typing import Any
 from manifests import tables
 from manifests.labels import Category
 from manifests.readers.columns import (
+    ABOUT,
     Complain,
     categories_of,
     labels_of,
@@ -47,7 +48,7 @@ def read_imagefolder(source: Source, findings: Findings) -> None:
     if not files:
         expected = f"expected {', '.join(_METADATA)} in {source.path} or in its folders"
         findings.problems.append(source.problem(expected))
-    known = read_categories((source.path, source.path.parent))
+    known = read_categories((source.path / ABOUT, source.path.parent / ABOUT))
     for file in files:
         _read_metadata(source, file, known, findings)
     findings.categories += categories_of((one.labels for one in findings.images), known)

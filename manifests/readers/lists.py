@@ -6,7 +6,7 @@ import os
 from functools import partial
 
 from manifests import tables
-from manifests.readers.columns import categories_of, labels_of, read_categories, split_of
+from manifests.readers.columns import ABOUT, categories_of, labels_of, read_categories, split_of
 from manifests.readers.findings import Findings, Found, Source, check_path, joined, normal
 
 
@@ -19,7 +19,7 @@ def read_list(source: Source, findings: Findings) -> None:
         ManifestError: for a file that is no such list.
     """
     folder = source.path.parent
-    known = read_categories((folder, folder.parent))
+    known = read_categories((folder / ABOUT, folder.parent / ABOUT))
     for line, row in tables.read_table(source.path):
         complain = partial(findings.complain, str(source.path), line)
         try:

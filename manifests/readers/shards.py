@@ -19,6 +19,9 @@ from manifests.images import SUFFIXES
 from manifests.labels import Category, Labels
 from manifests.members import Shard, UnusableShard, member_path, read_shard
 from manifests.readers.columns import (
+    ABOUT,
+    ABOUT_SHARDS,
+    MASK_COLUMNS,
     Complain,
     categories_of,
     labels_of,
@@ -55,7 +58,7 @@ class _Sample:
 def read_shards(source: Source, findings: Findings) -> None:
     """The samples of a shard, of a folder of shards or of a pattern (`s-{000000..000011}.tar`)."""
     root = Path(shards_root(str(source.path)))
-    known = read_categories((root, root.parent))
+    known = read_categories((root / ABOUT, root / ABOUT_SHARDS, root.parent / ABOUT))
     try:
         shards = shards_of(source.path)
     except ValueError as error:
@@ -144,6 +147,6 @@ def _labels(
     sample: _Sample, row: Mapping[str, Any], known: Sequence[Category], complain: Complain
 ) -> Labels:
     # The row's mask is that of the folder that it comes from; here it is a member.
-    without_mask = {key: value for key, value in row.items() if key != "mask_file_name"}
+    without_mask = {key: value for key, value in row.items() if key not in MASK_COLUMNS}
     labels = labels_of(without_mask, Path(), known, complain)
     return replace(labels, semantic_mask=sample.files.get("mask.png", ""))

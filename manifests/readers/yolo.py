@@ -1,13 +1,14 @@
 """YOLO: a data.yaml, images, and a label file for each image that has objects.
 
 Format: https://docs.ultralytics.com/datasets. The labels of `…/images/a.jpg` are
-`…/labels/a.txt`: the last folder `images` of the path becomes `labels`.
+`…/labels/a.txt`: the last folder `images` of the path, below the dataset's folder, becomes
+`labels`; without one, labels are beside their images.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from manifests.errors import ManifestError
@@ -53,13 +54,16 @@ def read_yolo(source: Source, findings: Findings) -> None:
     findings.categories += data.categories
     folders: dict[str, str] = {}
     for split in splits:
+        files: list[str] = []
         for place in data.splits[split]:
             if place in folders:
                 message = f"is the same as {folders[place]}; choose one with the manifest's split"
                 findings.complain(str(file), data.lines[split], split, message)
             else:
                 folders[place] = split
-                _read_split(source, data, split, place, findings)
+                files += _read_place(source, data, split, place, findings)
+        if files and (message := _nowhere_labelled(files, data.root)):
+            findings.complain(str(file), data.lines[split], split, message)
 
 
 def data_file(path: Path) -> Path | None:
@@ -70,21 +74,38 @@ def data_file(path: Path) -> Path | None:
     return there[0] if there else None
 
 
-def label_file(image: str) -> str:
-    """Where the labels of an image are."""
-    before, images, after = image.rpartition(f"{os.sep}images{os.sep}")
+def label_file(image: str, root: Path) -> str:
+    """Where the labels of an image are, in the dataset that lies in `root`."""
+    below = os.sep + os.path.relpath(image, root)
+    before, images, after = below.rpartition(f"{os.sep}images{os.sep}")
     labels = f"{before}{os.sep}labels{os.sep}" if images else ""
-    return os.path.splitext(labels + after)[0] + ".txt"
+    return str(root) + os.path.splitext(labels + after)[0] + ".txt"
 
 
-def _read_split(source: Source, data: YoloData, split: str, place: str, findings: Findings) -> None:
+def _nowhere_labelled(files: Sequence[str], root: Path) -> str:
+    """What to say of images of which none has labels, nor a folder of its own for them."""
+    labels = [label_file(file, root) for file in files]
+    folders = set(map(os.path.dirname, labels)) - set(map(os.path.dirname, files))
+    if any(map(os.path.isdir, folders)) or any(map(os.path.exists, labels)):
+        return ""
+    return (
+        f"no image has labels; those of the first were looked for at {labels[0]}, since the last "
+        "folder images of its path becomes labels, and without one they are beside it; if no "
+        "image has objects, put an empty file there"
+    )
+
+
+def _read_place(
+    source: Source, data: YoloData, split: str, place: str, findings: Findings
+) -> list[str]:
+    """Add the images of a folder or list of a split; returns their files."""
     is_folder = os.path.isdir(place)
     files = sorted(image_files(Path(place))) if is_folder else list(_listed(data, place, findings))
     if not files and not findings.problems:
         findings.problems.append(source.problem(f"no image of split {split} in {place}"))
     files = list(map(normal, files))
     for file in files:
-        objects = _objects(label_file(file), data, findings)
+        objects = _objects(label_file(file, data.root), data, findings)
         findings.images.append(
             Found(
                 file=file,
@@ -95,7 +116,8 @@ def _read_split(source: Source, data: YoloData, split: str, place: str, findings
             )
         )
     if is_folder:
-        _complain_of_labels_without_image(place, set(map(label_file, files)), findings)
+        _complain_of_labels_without_image(place, files, data.root, findings)
+    return files
 
 
 def _objects(file: str, data: YoloData, findings: Findings) -> tuple[Object, ...]:
@@ -113,10 +135,13 @@ def _objects(file: str, data: YoloData, findings: Findings) -> tuple[Object, ...
         return ()
 
 
-def _complain_of_labels_without_image(place: str, labels: set[str], findings: Findings) -> None:
-    folder = os.path.dirname(label_file(os.path.join(place, "image.jpg")))
+def _complain_of_labels_without_image(
+    place: str, files: Sequence[str], root: Path, findings: Findings
+) -> None:
+    folder = os.path.dirname(label_file(os.path.join(place, "image.jpg"), root))
     if folder == place:  # Beside images, other text files may lie.
         return
+    labels = {label_file(file, root) for file in files}
     for parent, _, names in os.walk(folder):
         for name in sorted(names):
             file = os.path.join(parent, name)

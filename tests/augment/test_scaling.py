@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from augment.scaling import scaled
 from augment.shapes import cut_out, outline_of, rle_of, shape_of
-from manifests.labels import Dropped, Labels, Object, Rle
+from manifests.labels import Dropped, Labels, Object, Rle, within_image
 from tests.augment.random_labels import decoded, mask_of, with_polygon
 
 SQUARE = Object("thing", (10, 10, 30, 30))
@@ -49,6 +49,28 @@ def test_boxes_beyond_the_image_are_clipped_and_counted() -> None:
     assert result.clipped == 1
     assert [one.box for one in result.labels.objects] == [(0, 5, 50, 15), (5, 5, 15, 15)]
     assert result.dropped == (Dropped(1, "b", "its box has no area in the image"),)
+
+
+@given(
+    image=st.tuples(st.integers(1, 4000), st.integers(1, 4000)),
+    size=st.tuples(st.integers(1, 2048), st.integers(1, 2048)),
+)
+def test_a_box_up_to_the_edge_of_its_image_is_not_clipped(
+    image: tuple[int, int], size: tuple[int, int]
+) -> None:
+    whole = Object("a", (0, 0, float(image[0]), float(image[1])))
+    result = scaled(Labels(objects=(whole,)), image, size)
+    assert result.clipped == 0
+    _, _, right, bottom = result.labels.objects[0].box
+    assert (right, bottom) == pytest.approx(size)
+    assert right <= size[0]
+    assert bottom <= size[1]
+
+
+def test_a_box_a_hundredth_of_a_pixel_beyond_its_image_is_clipped() -> None:
+    share = Labels(objects=(Object("a", (0.5, 0, 1.00001, 1)),), width=1, height=1)
+    assert scaled(share, (1000, 800), (1000, 800)).clipped == 1
+    assert within_image(share)[1] == 1
 
 
 @given(labels=with_polygon(), data=st.data())

@@ -199,6 +199,43 @@ def test_labels_of_another_size_fail_their_images_alone(job: JobFolder) -> None:
     }
 
 
+def turn(folder: Path, orientation: int, stored: Image.Transpose) -> None:
+    """Store photo0 turned, with the EXIF orientation that turns it back."""
+    file = folder / "images" / "photo0.png"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(file) as image:
+        image.transpose(stored).save(file, exif=exif)
+
+
+def test_labels_of_a_turned_image_are_taken_as_of_the_upright_one_and_it_is_said(
+    coco: JobFolder,
+) -> None:
+    coco.run()
+    upright = [row["objects"]["bbox"] for row in rows(coco) if not row["recipe"]]
+    turn(coco.folder / "coco", 3, Image.Transpose.ROTATE_180)
+    coco.run()
+    assert [row["objects"]["bbox"] for row in rows(coco) if not row["recipe"]] == upright
+    for row in rows(coco):
+        said = row["notes"].startswith(
+            "turned upright by EXIF; labels taken as of the upright image"
+        )
+        assert said == row["content_path"].endswith("photo0.png")
+
+
+def test_labels_of_the_stored_size_of_a_turned_image_say_so(coco: JobFolder) -> None:
+    turn(coco.folder / "coco", 6, Image.Transpose.ROTATE_90)
+    assert coco.run().failed == 0, "labels and upright image have one size"
+    file = coco.folder / "coco" / "instances.json"
+    described = json.loads(file.read_text())
+    described["images"][0] |= {"width": HEIGHT, "height": WIDTH}
+    file.write_text(json.dumps(described))
+    assert coco.run().failed == 4
+    assert failures(coco)[0]["error"].startswith(
+        "labels are for 64x80 px, as the image is stored; its EXIF turns it to 80x64 px"
+    )
+
+
 def test_a_transform_that_cannot_move_objects_is_refused_before_any_work(coco: JobFolder) -> None:
     write(coco, augment={"recipes": {"cut": [{"RandomGridShuffle": {}}]}})
     with pytest.raises(ManifestError, match="RandomGridShuffle cuts objects apart"):

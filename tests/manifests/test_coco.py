@@ -101,7 +101,7 @@ def test_objects_come_with_all_that_the_file_says(tmp_path: Path) -> None:
         Object(
             "person",
             (0, 0, 10, 30),
-            keypoints=((5, 2, 2), (7, 3.5, 1), (0, 0, 0)),
+            keypoints=((5.5, 2.5, 2), (7.5, 4, 1), (0, 0, 0)),
             extras='{"id":4022}',
         ),
     )

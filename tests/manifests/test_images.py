@@ -55,6 +55,8 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
     data = saved(image, "PNG", exif=exif)
     assert difference(data, PHOTO) == 0
     assert image_size(data) == (48, 32)
+    decoded = decode_image(data)
+    assert (decoded.orientation, decoded.stored_size) == (orientation, image.size)
 
 
 def test_transparency_is_flattened_on_white() -> None:

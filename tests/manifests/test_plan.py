@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -129,6 +130,27 @@ def test_more_recipes_and_photos_keep_what_there_is(make_plan: MakePlan, tmp_pat
     variants = {"original": 2, "stylized": 3}
     after = ids(make_plan(augment={"recipes": recipes, "variants": variants}))
     assert before < after
+
+
+def test_another_mirror_order_of_keypoints_changes_the_variants_of_their_images_alone(
+    make_plan: MakePlan, tmp_path: Path
+) -> None:
+    for name in ("posed", "empty"):
+        (tmp_path / "d" / "images").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "d" / "labels").mkdir(exist_ok=True)
+        photo(len(name)).save(tmp_path / "d" / "images" / f"{name}.png")
+    (tmp_path / "d" / "labels" / "posed.txt").write_text("0 0.5 0.5 1 1 0.1 0.2 0.8 0.2\n")
+
+    def of_flips(flip_idx: list[int]) -> Plan:
+        described = {"train": "images", "names": ["a"], "kpt_shape": [2, 2], "flip_idx": flip_idx}
+        (tmp_path / "d" / "data.yaml").write_text(yaml.safe_dump(described))
+        return make_plan(content=[{"path": "d"}])
+
+    before, after = of_flips([0, 1]), of_flips([1, 0])
+    varied = ("augmented", "stylized_augmented")
+    assert ids(before, "original", "stylized") == ids(after, "original", "stylized")
+    assert len(ids(before, *varied)) == 2 * 5
+    assert len(ids(before, *varied) & ids(after, *varied)) == 5, "those without keypoints"
 
 
 def test_splits_that_are_not_listed_come_without_variants(make_plan: MakePlan) -> None:

@@ -118,6 +118,14 @@ def test_a_file_counts_once_and_cannot_be_in_two_splits(folder: Path) -> None:
         content(folder, {"path": "p/b.png"}, {"path": "p/b.png", "split": "val"})
 
 
+def test_the_group_of_a_file_is_that_of_the_entry_which_says_it(folder: Path) -> None:
+    plain, grouped = {"path": "p/b.png"}, {"path": "p/b.png", "group": "^b"}
+    for entries in ((plain, grouped), (grouped, plain), (grouped, dict(grouped))):
+        assert [image.group for image in content(folder, *entries)] == ["b"]
+    with pytest.raises(ManifestError, match=r"p/b\.png is in group png here, and also in group b"):
+        content(folder, grouped, plain | {"group": "png$"})
+
+
 def test_styles_keep_their_weight(folder: Path) -> None:
     described = {
         "version": 1,
@@ -183,6 +191,16 @@ def test_a_cache_that_cannot_be_used_is_begun_anew(folder: Path, damage: bytes |
     if damage != "a folder":
         with closing(sqlite3.connect(cache)) as database:
             assert database.execute("select count(*) from facts").fetchone() == (1,)
+
+
+def test_a_cache_that_is_locked_is_left_alone(folder: Path) -> None:
+    file, cache = folder / "p" / "b.png", folder / "facts.sqlite"
+    os.utime(file, ns=(LONG_AGO_NS, LONG_AGO_NS))
+    expected, state = facts_of(cache, file), cache.stat()
+    with closing(sqlite3.connect(cache, isolation_level=None)) as database:
+        database.execute("begin exclusive")
+        assert facts_of(cache, file) == expected
+        assert os.path.samestat(cache.stat(), state), "the same file, not one begun anew"
 
 
 def test_facts_come_in_order_and_without_a_hash_for_what_cannot_be_read(folder: Path) -> None:

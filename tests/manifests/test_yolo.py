@@ -21,10 +21,11 @@ ENTRY = {"path": "d/data.yaml"}
 def write(folder: Path, rows: str = "", **fields: Any) -> None:
     """One image of split train with those rows, one of val without a label file."""
     add_photos(folder, "d/images/train/a.png", "d/images/val/b.png")
+    for split in ("train", "val"):
+        (folder / "d" / "labels" / split).mkdir(parents=True, exist_ok=True)
     described = {"train": "images/train", "val": "images/val", "names": ["cat", "dog"]} | fields
     (folder / "d" / "data.yaml").write_text(yaml.safe_dump(described, sort_keys=False))
     if rows:
-        (folder / "d" / "labels" / "train").mkdir(parents=True)
         (folder / "d" / "labels" / "train" / "a.txt").write_text(rows)
 
 
@@ -94,9 +95,39 @@ def test_splits_are_folders_lists_of_folders_or_lists_in_a_file(tmp_path: Path) 
 
 
 def test_labels_are_where_the_last_folder_images_would_be_labels() -> None:
-    assert label_file("/images/d/images/x/a.b.png") == "/images/d/labels/x/a.b.txt"
-    assert label_file("/d/photos/a.png") == "/d/photos/a.txt"
-    assert label_file("/d/my images/a.png") == "/d/my images/a.txt"
+    root = Path("/images/d")
+    assert label_file("/images/d/images/x/a.b.png", root) == "/images/d/labels/x/a.b.txt"
+    assert label_file("/images/d/images/images/a.png", root) == "/images/d/images/labels/a.txt"
+    assert label_file("/images/d/photos/a.png", root) == "/images/d/photos/a.txt"
+    assert label_file("/images/d/my images/a.png", root) == "/images/d/my images/a.txt"
+
+
+@pytest.mark.parametrize("images", ["d/train/img", "d/Images/train", "d/images/test"])
+def test_a_split_without_any_label_file_is_a_problem(tmp_path: Path, images: str) -> None:
+    write(tmp_path, "0 0.5 0.5 1 1\n", train=images.removeprefix("d/"))
+    add_photos(tmp_path, f"{images}/a.png", f"{images}/b.png")
+    (tmp_path / "d" / "train" / "labels").mkdir(parents=True)
+    (tmp_path / "d" / "train" / "labels" / "a.txt").write_text("0 0.5 0.5 1 1\n")
+    (problem,) = problems(tmp_path, ENTRY)
+    first = f"{images}/a.txt".replace("/images/", "/labels/")
+    assert problem.startswith("d/data.yaml:1: train: no image has labels; those of the first were")
+    assert f"looked for at {first}, since the last folder images of its path becomes" in problem
+    (tmp_path / first).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / first).touch()
+    assert len(listed(tmp_path, ENTRY).images) == 3
+
+
+def test_a_folder_of_labels_without_any_says_that_there_are_no_objects(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert [one.labels.objects for one in listed(tmp_path, ENTRY).images] == [(), ()]
+
+
+def test_folders_above_the_dataset_are_no_folders_of_images(tmp_path: Path) -> None:
+    above = tmp_path / "images"
+    write(above, train="photos")
+    add_photos(above, "d/photos/a.png")
+    (above / "d" / "photos" / "a.txt").write_text("0 0.5 0.5 1 1\n")
+    assert len(objects(above)) == 1
 
 
 def test_path_is_the_folder_of_the_dataset(tmp_path: Path) -> None:
@@ -215,6 +246,7 @@ def test_labels_without_an_image_are_problems(tmp_path: Path) -> None:
 def test_other_text_beside_the_images_is_left_alone(tmp_path: Path) -> None:
     write(tmp_path, train="more", val=None)
     add_photos(tmp_path, "d/more/c.png")
+    (tmp_path / "d" / "more" / "c.txt").touch()
     (tmp_path / "d" / "more" / "README.txt").write_text("Of cats.")
     assert only_image(tmp_path, ENTRY).inside == "more/c.png"
 
