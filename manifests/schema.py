@@ -76,7 +76,7 @@ class Content(_Model):
     Attributes:
         path: a folder, glob, image, list, data.yaml of YOLO, or tar shards.
         format: found by looking, where it is not given.
-        annotations: file or folder of the labels, for formats that have them apart.
+        annotations: COCO's JSON file, where `path` is the folder of its images.
         masks: folder of semantic masks, PNG files named as the images.
         split: of images of which the dataset itself does not say it; else which of its splits.
         group: regular expression, searched in an image's path below `path`; images for which it

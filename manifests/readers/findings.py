@@ -26,7 +26,7 @@ class Source:
     Attributes:
         path: resolved; may not exist, may be a glob.
         written: the path as the manifest has it.
-        annotations: resolved file or folder of labels, or None.
+        annotations: resolved file of labels, or None.
         split: the one the manifest gives, or empty.
         problem: a problem with the entry's path, placed at its line; takes the message.
     """
