@@ -21,10 +21,9 @@ def test_packed_run_lengths_are_read_as_they_were(lengths: list[int]) -> None:
 def test_any_text_is_run_lengths_or_refused(counts: str) -> None:
     try:
         lengths = run_lengths(counts)
-    except ValueError as error:
-        assert str(error).startswith("counts ")
-    else:
-        assert min(lengths) >= 0
+    except ValueError:
+        return
+    assert min(lengths) >= 0
 
 
 @pytest.mark.parametrize("counts", ["", "P", "zzzz", "ÿ", "PPPPPPPPP1", "0`h9O"])
