@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
 from manifests.labels import Box, Object, Polygon, Rle
+from manifests.run_lengths import run_lengths
 
 Mask = npt.NDArray[np.uint8]
 
@@ -134,7 +135,7 @@ def _decoded(rle: Rle, width: int, height: int) -> Mask:
             f"a mask of run lengths is {rle.width}x{rle.height} px, its image {width}x{height} px"
         )
     # pycocotools reads past the end of runs that are too long, and leaves out what is too short.
-    pixels = sum(_run_lengths(rle.counts))
+    pixels = sum(run_lengths(rle.counts))
     if pixels != width * height:
         raise ValueError(
             f"the run lengths of a mask are for {pixels} pixels, {width}x{height} px have "
@@ -142,28 +143,6 @@ def _decoded(rle: Rle, width: int, height: int) -> Mask:
         )
     mask: Mask = coco_mask.decode({"size": [height, width], "counts": rle.counts.encode()})
     return mask
-
-
-def _run_lengths(counts: str) -> list[int]:
-    """Runs from COCO's text: 5 bits and a sign a character, each run less the one before last.
-
-    Source: rleFrString in https://github.com/cocodataset/cocoapi/blob/master/common/maskApi.c
-    """
-    runs: list[int] = []
-    value = shift = 0
-    for character in counts:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64:
-            raise ValueError(f"a mask has no run lengths but {counts[:20]!r}")
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if not bits & 0x20:
-            value -= (bits & 0x10) << (shift - 4)
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-    if shift or min(runs, default=0) < 0:
-        raise ValueError(f"a mask has no run lengths but {counts[:20]!r}")
-    return runs
 
 
 def _filled(polygons: Sequence[Polygon], width: int, height: int) -> Shape | None:

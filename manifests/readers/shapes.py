@@ -13,11 +13,10 @@ import pycocotools.mask
 
 from manifests.images import MAX_PIXELS
 from manifests.labels import Box, Keypoint, Polygon, Rle, are_numbers
+from manifests.run_lengths import run_lengths
 
 _SHOWN_CHARACTERS = 60
 _FEWEST_POLYGON_NUMBERS = 6
-# A run length of an image of MAX_PIXELS has at most six groups of five bits.
-_MOST_BITS = 35
 
 
 def box_of(value: Any) -> Box:
@@ -112,25 +111,7 @@ def shown(value: Any) -> str:
 
 
 def _run_lengths(counts: str) -> list[int]:
-    """Of compressed counts: groups of five bits, lowest first, 0x20 where more follow.
-
-    The highest bit of the last group is the sign; from the fourth length on, the difference to
-    the length two before.
-    """
-    lengths: list[int] = []
-    value = bits = 0
-    for character in counts:
-        group = ord(character) - 48
-        if not 0 <= group < 64 or bits > _MOST_BITS:
-            raise ValueError(f"segmentation: counts are no run lengths: {shown(counts)}")
-        value |= (group & 0x1F) << bits
-        bits += 5
-        if group & 0x20:
-            continue
-        if group & 0x10:
-            value -= 1 << bits
-        lengths.append(value + lengths[-2] if len(lengths) > 2 else value)
-        value = bits = 0
-    if bits or not lengths:
-        raise ValueError(f"segmentation: counts end too early: {shown(counts)}")
-    return lengths
+    try:
+        return run_lengths(counts)
+    except ValueError as error:
+        raise ValueError(f"segmentation: {error}") from None
