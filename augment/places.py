@@ -129,7 +129,9 @@ class Landing:
 def landing(places: Places, width: int, height: int) -> Landing:
     """Of an image of width x height pixels, whose `own_places` became `places`."""
     come = places[0] > 0
-    origin = ((places[1] - 1) * width + places[0] - 1).astype(np.int64)
+    # Whole numbers before they are multiplied: 32 bits of a float count to 16 million.
+    x, y = places.astype(np.int64)
+    origin = (y - 1) * width + x - 1
     # Of pixels of one origin the last one written stays: the largest y, row by row, or x.
     rows, columns = np.nonzero(come)
     last_y, first_y = _last_and_first(origin[rows, columns], rows, width * height)
