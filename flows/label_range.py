@@ -7,7 +7,7 @@ from manifests.sources import ListedContent
 
 
 def out_of_range(content: ListedContent) -> list[str]:
-    """How many boxes will be clipped to their image, and each object that will be dropped.
+    """Images without objects, where others have some; boxes to be clipped; objects to be dropped.
 
     Of images whose labels do not say their size, nothing is known yet.
     """
@@ -23,4 +23,7 @@ def out_of_range(content: ListedContent) -> list[str]:
             ]
     if clipped or lines:
         lines.insert(0, f"boxes to be clipped: {clipped}; objects to be dropped: {len(lines)}")
+    empty = sum(not image.labels.objects for image in content.images)
+    if 0 < empty < len(content.images):
+        lines.insert(0, f"images without objects: {empty} of {len(content.images)}")
     return lines

@@ -58,9 +58,19 @@ def _fails(job: Job, one: Ready) -> bool:
     return one.scores.lowest < job.plan.manifest.fidelity.min
 
 
+def _lowest(one: Ready) -> str:
+    """The lowest score, and of what it is."""
+    lowest, objects = one.scores.lowest, one.scores.objects
+    of = "the image"
+    if lowest < one.scores.image:
+        index = objects.index(lowest)
+        of = f"object {index} ({one.loaded.labels.objects[index].category})"
+    return f"fidelity {lowest:.3f} of {of}"
+
+
 def _weaker(task: _Task, before: Ready, share: float) -> _Task:
     strength = round(task.image.base.strength * share, 3)
-    note = f"fidelity {before.scores.lowest:.2f}, so strength lowered to {strength:g}"
+    note = f"{_lowest(before)}, so strength lowered to {strength:g}"
     return _Task(task.image, replace(task.pair, strength=strength), (*task.notes, note))
 
 
@@ -69,7 +79,7 @@ def _passed(job: Job, ready: Sequence[Ready], rows: ChunkRows) -> list[Ready]:
     gate = job.plan.manifest.fidelity
     passed = []
     for one in ready:
-        why = f"fidelity {one.scores.lowest:.2f} is below {gate.min:g}"
+        why = f"{_lowest(one)} is below {gate.min:g}"
         if not _fails(job, one):
             passed.append(one)
         elif gate.action == "flag":

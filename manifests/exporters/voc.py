@@ -18,7 +18,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from manifests.exporters.finished import FinishedDataset, Row
 from manifests.exporters.folder import ExportFolder, export_folder
-from manifests.exporters.written import Written
+from manifests.exporters.written import CLASSES_LEFT_OUT, Written
 from manifests.labels import Box, Object
 from manifests.names import EXTENSION, STEM, extension_of, stem_of
 
@@ -45,6 +45,8 @@ def _write_split(folder: ExportFolder, dataset: FinishedDataset, split: str) -> 
             stem = stem_of(row["file_name"])
             name = (stem + "\n").encode()
             _write_image(folder, dataset, split, row)
+            if row.get("label"):
+                folder.written.notes[CLASSES_LEFT_OUT] += 1
             main.write(name)
             if mask := dataset.mask(split, row):
                 folder.link(mask, f"SegmentationClass/{stem}.png")

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+CLASSES_LEFT_OUT = "classes of whole images left out, which the format has not"
+
 
 @dataclass
 class Written:

@@ -22,7 +22,7 @@ from manifests.exporters.clipping import inside_image
 from manifests.exporters.finished import FinishedDataset, Row
 from manifests.exporters.folder import ExportFolder, export_folder
 from manifests.exporters.outline import Points, one_outline
-from manifests.exporters.written import Written
+from manifests.exporters.written import CLASSES_LEFT_OUT, Written
 from manifests.labels import NOT_LABELLED, Box, Category, Object, clip_box
 from manifests.names import EXTENSION, STEM, stem_of
 
@@ -92,6 +92,8 @@ def _write_image(
     folder.link(dataset.image(split, row), f"images/{split}/{file}")
     if dataset.mask(split, row):
         written.notes["semantic masks left out"] += 1
+    if row.get("label"):
+        written.notes[CLASSES_LEFT_OUT] += 1
     lines = []
     for one in dataset.objects(row):
         if one.crowd:

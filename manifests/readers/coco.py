@@ -84,6 +84,9 @@ def read_coco(source: Source, findings: Findings) -> None:
         ManifestError: for a file that is no COCO JSON.
     """
     file = source.annotations or source.path
+    if not file.is_file():
+        findings.problems.append(source.problem(f"annotations: expected a COCO JSON at {file}"))
+        return
     text = read_text(str(file))
     lists = _lists(parse_json(text, str(file)), file)
     folder = source.path if source.annotations else _images_folder(source.path, lists["images"])

@@ -194,6 +194,17 @@ def test_validate_says_which_labels_leave_their_images(job: JobFolder) -> None:
     )
 
 
+def test_validate_counts_images_without_objects(job: JobFolder) -> None:
+    write_labels(job, [1, 1, 5, 5])
+    described = json.loads((job.folder / "coco.json").read_text())
+    described["images"].append({"id": 2, "file_name": "photo2.png", "width": 48, "height": 40})
+    (job.folder / "coco.json").write_text(json.dumps(described))
+    assert said("validate", job.manifest) == (
+        0,
+        f"images without objects: 1 of 2 {job.manifest}: valid",
+    )
+
+
 def test_validate_shows_all_problems_of_labels_and_run_a_few(job: JobFolder) -> None:
     write_labels(job, *([0, 0, 1] for _ in range(300)))
     status, output = said("validate", job.manifest)
@@ -214,7 +225,7 @@ def test_a_run_writes_its_formats_and_export_writes_more(job: JobFolder) -> None
     images = job.images()
     status, output = said("export", job.out, "--format", "yolo", "--format", "voc")
     assert status == 0
-    assert f"yolo: {job.out}.yolo: 36 images, 0 objects; no split for validation" in output
+    assert f"yolo: {job.out}.yolo: 36 images, 0 objects; classes of whole images left out" in output
     assert f"voc: {job.out}.voc: 36 images, 0 objects" in output
     assert job.images() == images
 

@@ -63,7 +63,7 @@ def test_flag_says_so_and_keeps_the_image(coco: JobFolder) -> None:
     for row in rows(coco):
         assert "is below 0.99" in row["notes"]
         if not row["recipe"]:
-            assert f"fidelity {lowest(row):.2f} is below 0.99" in row["notes"]
+            assert f"fidelity {lowest(row):.3f} of " in row["notes"]
 
 
 def test_drop_leaves_the_pair_out_and_the_next_run_has_nothing_to_do(coco: JobFolder) -> None:

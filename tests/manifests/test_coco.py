@@ -323,6 +323,13 @@ def test_a_file_that_is_no_coco_is_refused(tmp_path: Path, text: str, expected: 
     assert problems(tmp_path, ENTRY)[0].startswith(expected)
 
 
+def test_a_file_that_is_not_there_is_named_at_its_entry(tmp_path: Path) -> None:
+    add_photos(tmp_path, "images/a.png")
+    (found,) = problems(tmp_path, ENTRY)
+    assert "job.yaml" in found
+    assert f"annotations: expected a COCO JSON at {tmp_path / 'coco.json'}" in found
+
+
 def test_a_list_given_twice_has_the_lines_of_its_last(tmp_path: Path) -> None:
     write(tmp_path, {})
     broken = '{"id": 1, "image_id": 2}'
