@@ -327,7 +327,7 @@ def test_a_file_that_is_not_there_is_named_at_its_entry(tmp_path: Path) -> None:
     add_photos(tmp_path, "images/a.png")
     (found,) = problems(tmp_path, ENTRY)
     assert "job.yaml" in found
-    assert f"annotations: expected a COCO JSON at {tmp_path / 'coco.json'}" in found
+    assert found.endswith("annotations: expected a COCO JSON at coco.json")
 
 
 def test_a_list_given_twice_has_the_lines_of_its_last(tmp_path: Path) -> None:
