@@ -36,7 +36,7 @@ _FOR_LABELS = {
 }
 
 
-class LabelledStep(A.BaseCompose):  # type: ignore[misc]  # albumentations has no types
+class LabelledStep(A.BaseCompose):
     """A transform that takes labels (augment.labels.Moving) with the image, and logs itself.
 
     The data that runs through a recipe holds, beside albumentations' targets, `moving` (None

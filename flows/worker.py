@@ -67,7 +67,7 @@ def _serve(place: Connection, job: Future[Job], stop: Event) -> None:
 def _worked(chunk: Chunk, job: Future[Job], control: Control) -> ChunkDone | Raised:
     try:
         return work_chunk(job.result(), chunk, control)
-    except Exception as error:
+    except Exception as error:  # whatever it is, the starter is to raise it
         return Raised(portable(error), traceback.format_exc())
 
 
@@ -75,7 +75,7 @@ def portable(error: Exception) -> Exception:
     """The error, or one of the same words where it would not arrive as it is."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:
+    except Exception:  # an error's own class decides how it can fail to travel
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
 

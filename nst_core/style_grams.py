@@ -69,7 +69,8 @@ class StyleGrams:
             return None
         try:
             with safe_open(file, framework="pt") as opened:
-                grams = {layer: opened.get_tensor(layer) for layer in opened.keys()}  # noqa: SIM118
+                layers = opened.keys()
+                grams = {layer: opened.get_tensor(layer) for layer in layers}
                 whole = (opened.metadata() or {}).get("sha256") == _sha256(key, grams)
         except (OSError, SafetensorError):
             return None

@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from PIL import Image
 
+from manifests.exporters.formats import export
 from manifests.identity import digest, short_id
 from manifests.label_rows import dropped_column, numbered, objects_column
 from manifests.labels import Category, Labels, Object
@@ -23,6 +25,13 @@ PEOPLE = Category(
     flip_idx=(0, 2, 1),
 )
 CATEGORIES = (PEOPLE, Category("car", "vehicle"))
+
+CAR = Object("car", (2.0, 4.0, 26.0, 24.0))
+CROWD = Object("car", (0.0, 0.0, 48.0, 40.0), crowd=True)
+PERSON = Object("person", (8.0, 8.0, 16.0, 28.0), keypoints=((10.0, 9.5, 2), (0, 0, 0), (14, 9, 1)))
+SQUARE = (2.0, 2.0, 10.0, 2.0, 10.0, 10.0, 2.0, 10.0)
+FAR = (20.0, 20.0, 30.0, 20.0, 30.0, 30.0, 20.0, 30.0)
+SHAPED = Object("car", (2.0, 2.0, 30.0, 30.0), polygons=(SQUARE, FAR))
 
 
 @dataclass(frozen=True)
@@ -121,3 +130,12 @@ def _write(
 
 def _area(box: tuple[float, float, float, float]) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def said(out: Path, *formats: str) -> list[str]:
+    return [str(written) for written in export(out, formats)]
+
+
+def data_yaml(out: Path) -> dict[str, Any]:
+    described: dict[str, Any] = yaml.safe_load(Path(f"{out}.yolo/data.yaml").read_text())
+    return described
