@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from manifests.images import MAX_PIXELS, MOST_MAX_PIXELS
+
 SMALLEST, LARGEST = 16, 8192
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -215,11 +217,17 @@ class Output(_Model):
 
 
 class Manifest(_Model):
-    """A whole job. Relative paths are relative to the manifest's folder."""
+    """A whole job. Relative paths are relative to the manifest's folder.
+
+    Attributes:
+        max_pixels: of an image file; what has more is refused before it is decoded. No part of
+            any id.
+    """
 
     version: Literal[1]
     name: PlainName
     seed: Annotated[Whole, Field(ge=0, lt=2**63)] = 0
+    max_pixels: Annotated[Whole, Field(ge=1, le=MOST_MAX_PIXELS)] = MAX_PIXELS
     content: Annotated[tuple[Content, ...], Field(min_length=1)]
     styles: tuple[Style, ...] = ()
     pairing: Pairing = Pairing()
