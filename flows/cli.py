@@ -13,7 +13,9 @@ import typer
 import yaml
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from flows.terminal import printable
 from manifests.errors import ManifestError, few_of_each_kind
 
 if TYPE_CHECKING:
@@ -95,7 +97,8 @@ def plan(
 
         job = _prepared(manifest, out, encoder, weights)
         counts = compare(job.plan, job.ledger, job.out)
-        table = Table(title=f"{job.plan.manifest.name} → {job.out}", title_justify="left")
+        title = printable(f"{job.plan.manifest.name} → {job.out}")
+        table = Table(title=Text(title), title_justify="left")
         table.add_column("images")
         table.add_column("count", justify="right")
         table.add_column("meaning")
@@ -355,12 +358,16 @@ def _what_the_system_refused(error: OSError) -> str:
 
 
 def _say(line: str) -> None:
-    out_console.print(line, highlight=False, markup=False, soft_wrap=True)
+    out_console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
 
 def _complain(message: str, status: int) -> NoReturn:
     for line in message.splitlines():
         error_console.print(
-            f"error: {line}", style="red", highlight=False, markup=False, soft_wrap=True
+            f"error: {printable(line)}",
+            style="red",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
     sys.exit(status)

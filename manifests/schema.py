@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from manifests.images import MAX_PIXELS, MOST_MAX_PIXELS
 
@@ -44,8 +52,15 @@ def check_preserve_color(way: object) -> object:
     raise ValueError(f"expected false, luminance (or true) or match, got {way!r}")
 
 
+def check_path_text(path: str) -> str:
+    """What can be a path on every file system."""
+    if "\0" in path:
+        raise ValueError(f"expected a path, got {path!r}")
+    return path
+
+
 PlainName = Annotated[str, BeforeValidator(check_plain_name)]
-PathText = Annotated[str, Field(min_length=1)]
+PathText = Annotated[str, Field(min_length=1), AfterValidator(check_path_text)]
 Whole = Annotated[int, Field(strict=True)]
 
 

@@ -35,8 +35,13 @@ def read_glob(source: Source, findings: Findings) -> None:
     root = os.path.dirname(_before_wildcard(pattern))
     root_written = os.path.dirname(_before_wildcard(written))
     for file in sorted(glob.glob(pattern, recursive=True)):
-        if not os.path.isdir(file) and Path(file).suffix.lower() in images.SUFFIXES:
-            findings.images.append(_found_inside(file, root_written, os.path.relpath(file, root)))
+        if os.path.isdir(file) or Path(file).suffix.lower() not in images.SUFFIXES:
+            continue
+        inside = os.path.relpath(file, root)
+        if inside.startswith(os.pardir + os.sep):
+            findings.problems.append(source.problem(f"leads out of {root} again, to {file}"))
+            return
+        findings.images.append(_found_inside(file, root_written, inside))
 
 
 def read_file(source: Source, findings: Findings) -> None:
