@@ -13,7 +13,7 @@ from tests.fuzz.targets import Target, prepare, targets
 
 TARGETS = {target.name: target for target in targets()}
 # `python -m tests.fuzz SECONDS` goes on for longer.
-_EXAMPLES = 60
+_EXAMPLES = 80
 
 # By a thread, for code that never comes back to Python: then the whole run of tests ends.
 pytestmark = pytest.mark.timeout(60, method="thread")
