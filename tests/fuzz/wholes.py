@@ -148,7 +148,7 @@ def as_csv(row: dict[str, Any]) -> bytes:
     writer = csv.DictWriter(text, row)
     writer.writeheader()
     writer.writerow({k: json.dumps(v) if isinstance(v, dict) else v for k, v in row.items()})
-    return text.getvalue().encode()
+    return text.getvalue().encode(errors="surrogatepass")
 
 
 def as_parquet(row: dict[str, Any]) -> bytes:
