@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -56,6 +57,10 @@ def check_path_text(path: str) -> str:
     """What can be a path on every file system."""
     if "\0" in path:
         raise ValueError(f"expected a path, got {path!r}")
+    try:
+        Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"there is no home folder {path.split('/')[0]}") from None
     return path
 
 
@@ -73,7 +78,7 @@ def check_pattern(pattern: object) -> object:
     if isinstance(pattern, str):
         try:
             re.compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"expected a regular expression, got {pattern!r}: {error}") from None
     return pattern
 

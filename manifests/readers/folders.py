@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from manifests.labels import Labels
 from manifests.readers.findings import Findings, Found, Source, joined, normal
 
 _MAGIC = "*?["
+_REPEATED = re.compile(r"(?:\*\*/){2,}")
 
 
 def is_glob(path: str) -> bool:
@@ -31,7 +33,8 @@ def read_folder(source: Source, findings: Findings) -> None:
 
 def read_glob(source: Source, findings: Findings) -> None:
     """The part before the first wildcard is the folder whose class folders become labels."""
-    pattern, written = str(source.path), source.written
+    # Of `**/**/`, which means the same, every file would be found many times.
+    pattern, written = _REPEATED.sub("**/", str(source.path)), source.written
     root = os.path.dirname(_before_wildcard(pattern))
     root_written = os.path.dirname(_before_wildcard(written))
     for file in sorted(glob.glob(pattern, recursive=True)):

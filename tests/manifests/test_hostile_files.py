@@ -14,7 +14,7 @@ from manifests.readers.xml_tree import read_xml
 from manifests.reading import read_manifest
 from tests.fuzz.damage import with_tar_checksums
 from tests.fuzz.wholes import COCO, MANIFEST, ROW, as_jsonl, as_shard, as_yaml
-from tests.manifests.listing import add_photos, problems
+from tests.manifests.listing import add_photos, only_image, problems
 
 MUCH = 500_000
 
@@ -79,6 +79,26 @@ def test_a_path_that_none_can_be_is_named(field: str, tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_bytes(as_yaml(document))
     with pytest.raises(ManifestError, match=r"job\.yaml:\d+: .*: expected a path, got 'a\\x00b'"):
         read_manifest(tmp_path / "job.yaml")
+
+
+def test_a_home_folder_that_none_is_is_named(tmp_path: Path) -> None:
+    said = refused(tmp_path, "content: [{path: ~nobody-of-this-name/x}]\n")
+    assert "content[0].path: there is no home folder ~nobody-of-this-name" in said
+
+
+@pytest.mark.parametrize("pattern", ["a{99999999999999999999}", "(" * 3_000 + ")" * 3_000, "("])
+def test_a_pattern_that_none_is_is_named(pattern: str, tmp_path: Path) -> None:
+    said = refused(tmp_path, f"content: [{{path: x, group: '{pattern}'}}]\n")
+    assert "content[0].group: expected a regular expression, got '" in said
+
+
+def test_a_glob_of_all_folders_many_times_means_all_folders(tmp_path: Path) -> None:
+    add_photos(tmp_path, "photos/a/b/c/d/x.png")
+    began_s = time.perf_counter()
+    assert only_image(tmp_path, {"path": "photos/" + "**/" * 300 + "*.png"}).name.endswith(
+        "d/x.png"
+    )
+    assert time.perf_counter() - began_s < 5
 
 
 def test_xml_of_many_lines_takes_no_longer_than_they_are(tmp_path: Path) -> None:
