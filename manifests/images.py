@@ -97,6 +97,8 @@ def read_file(file: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
         raise UnusableImage(f"{on_disk} {error}") from None
     except OSError as error:
         raise UnusableImage(error.strerror or "cannot be read") from None
+    except MemoryError:
+        raise UnusableImage("is larger than the memory there is") from None
 
 
 def image_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -123,3 +125,22 @@ def test_text_and_profiles_that_inflate_without_end_are_refused_or_left_out() ->
     assert len(inflating) < 200_000
     with pytest.raises(UnusableImage, match="cannot be"):
         decode_image(inflating)
+
+
+_WITH_LITTLE_MEMORY = """
+import resource, sys
+from manifests.images import UnusableImage, read_file
+resource.setrlimit(resource.RLIMIT_AS, (2 * 2**30, 2 * 2**30))
+try:
+    read_file(sys.argv[1])
+except UnusableImage as error:
+    print(error)
+"""
+
+
+def test_a_file_larger_than_the_memory_fails_alone(tmp_path: Path) -> None:
+    with (tmp_path / "a.png").open("wb") as sparse:
+        sparse.truncate(8 * 2**30)
+    command = [sys.executable, "-c", _WITH_LITTLE_MEMORY, str(tmp_path / "a.png")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "is larger than the memory there is\n", done.stderr
