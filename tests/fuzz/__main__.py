@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,10 +41,13 @@ def main(seconds: float, names: list[str]) -> int:
         with _worker(findings, names) as (worker, current):
             used += _watched(worker, current, ends_s, findings)
     found = sorted(findings.glob("*.why"))
-    print(f"{used.total()} inputs in {seconds:g} s, {len(found)} findings in {findings}")
+    print(f"{used.total()} inputs in {seconds:g} s, {len(found)} findings")
+    if not found:
+        shutil.rmtree(findings)
+        return 0
     for why in found:
-        print(f"{why.stem}: {why.read_text().strip().splitlines()[-1]}")
-    return 1 if found else 0
+        print(f"{why}: {why.read_text().strip().splitlines()[-1]}")
+    return 1
 
 
 @contextlib.contextmanager
