@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from manifests.images import UnusableImage, image_size, read_file
+from manifests.images import MAX_PIXELS, TooManyPixels, UnusableImage, image_size, read_file
 from manifests.members import split_member
 
 _THREADS = 4
@@ -29,7 +30,7 @@ _RACY_NS = 2_000_000_000
 class Facts:
     """Attributes:
     sha256: of the bytes, 32 bytes; empty where the file cannot be read.
-    width, height: in pixels, upright; 0 where the header is unusable.
+    width, height: in pixels, upright; 0 where the header is unusable or names too many.
     """
 
     sha256: bytes
@@ -43,9 +44,13 @@ class FactsCache:
     One that is damaged is begun anew; where none can be written, and while another program locks
     it, nothing is remembered beyond this object: every file is then read each time, and the facts
     are the same.
+
+    Args:
+        max_pixels: of an image; what has more is read each time, for another run may allow it.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, max_pixels: int = MAX_PIXELS) -> None:
+        self._max_pixels = max_pixels
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._database = _opened(file)
@@ -68,7 +73,7 @@ class FactsCache:
             while batch := list(islice(iterator, _BATCH)):
                 known = [self._remembered(file) for file in batch]
                 unknown = [file for file, facts in zip(batch, known) if facts is None]
-                read = pool.map(_read, unknown)
+                read = pool.map(partial(_read, max_pixels=self._max_pixels), unknown)
                 for file, facts in zip(batch, known):
                     if facts is None:
                         facts, state = next(read)
@@ -139,13 +144,15 @@ def _opened(file: Path | str) -> sqlite3.Connection:
     return database
 
 
-def _read(file: str) -> tuple[Facts, os.stat_result | None]:
+def _read(file: str, max_pixels: int) -> tuple[Facts, os.stat_result | None]:
     try:
         data, state = read_file(file)
     except UnusableImage:
         return Facts(b"", 0, 0), None
     try:
-        width, height = image_size(data)
+        width, height = image_size(data, max_pixels)
+    except TooManyPixels:
+        return Facts(hashlib.sha256(data).digest(), 0, 0), None
     except UnusableImage:
         width = height = 0
     return Facts(hashlib.sha256(data).digest(), width, height), state

@@ -68,6 +68,9 @@ def _read(tar: str, size_bytes: int, modified_ns: int) -> Shard:
     try:
         with tarfile.open(tar, "r:") as opened:
             for member in opened:
+                # The next would be looked for before this one, and never be the last.
+                if member.size < 0:
+                    raise UnusableShard(f"names a size below 0 of {member.name!r}")
                 if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
                     continue
                 if member.name in places:

@@ -114,6 +114,11 @@ def category_name(value: object) -> str:
     return name
 
 
+def supercategory_name(value: object) -> str:
+    """The name of what a class of objects is one of; empty for none."""
+    return category_name(value) if value else ""
+
+
 def normal(path: Path | str) -> str:
     """An absolute path without `.` and `..`; one spelling a file."""
     return os.path.normpath(path)

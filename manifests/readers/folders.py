@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from manifests.labels import Labels
 from manifests.readers.findings import Findings, Found, Source, joined, normal
 
 _MAGIC = "*?["
+_REPEATED = re.compile(r"(?:\*\*/){2,}")
 
 
 def is_glob(path: str) -> bool:
@@ -31,12 +33,18 @@ def read_folder(source: Source, findings: Findings) -> None:
 
 def read_glob(source: Source, findings: Findings) -> None:
     """The part before the first wildcard is the folder whose class folders become labels."""
-    pattern, written = str(source.path), source.written
+    # Of `**/**/`, which means the same, every file would be found many times.
+    pattern, written = _REPEATED.sub("**/", str(source.path)), source.written
     root = os.path.dirname(_before_wildcard(pattern))
     root_written = os.path.dirname(_before_wildcard(written))
     for file in sorted(glob.glob(pattern, recursive=True)):
-        if not os.path.isdir(file) and Path(file).suffix.lower() in images.SUFFIXES:
-            findings.images.append(_found_inside(file, root_written, os.path.relpath(file, root)))
+        if os.path.isdir(file) or Path(file).suffix.lower() not in images.SUFFIXES:
+            continue
+        inside = os.path.relpath(file, root)
+        if inside.startswith(os.pardir + os.sep):
+            findings.problems.append(source.problem(f"leads out of {root} again, to {file}"))
+            return
+        findings.images.append(_found_inside(file, root_written, inside))
 
 
 def read_file(source: Source, findings: Findings) -> None:

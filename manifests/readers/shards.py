@@ -24,6 +24,7 @@ from manifests.readers.columns import (
     MASK_COLUMNS,
     Complain,
     categories_of,
+    group_of,
     labels_of,
     read_categories,
     split_of,
@@ -122,7 +123,7 @@ def _read_sample(
             inside=joined("", inside),
             labels=_labels(sample, row, known, complain),
             split=split,
-            group=str(row.get("group_id") or ""),
+            group=group_of(row, complain),
         )
     )
 
