@@ -38,6 +38,7 @@ from manifests.readers.findings import (
 )
 from manifests.readers.shard_names import shards_of, shards_root
 from manifests.readers.texts import parse_json, read_text
+from manifests.storage import Place, place, relative
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class _Sample:
 
 def read_shards(source: Source, findings: Findings) -> None:
     """The samples of a shard, of a folder of shards or of a pattern (`s-{000000..000011}.tar`)."""
-    root = Path(shards_root(str(source.path)))
+    root = place(shards_root(str(source.path)))
     known = read_categories((root / ABOUT, root / ABOUT_SHARDS, root.parent / ABOUT))
     try:
         shards = shards_of(source.path)
@@ -96,7 +97,7 @@ def _samples(tar: str, shard: Shard, findings: Findings) -> list[_Sample]:
 
 
 def _read_sample(
-    source: Source, root: Path, sample: _Sample, known: Sequence[Category], findings: Findings
+    source: Source, root: Place, sample: _Sample, known: Sequence[Category], findings: Findings
 ) -> None:
     labelled = sample.files.keys() & {"json", "cls"}
     if len(sample.images) != 1:
@@ -114,7 +115,7 @@ def _read_sample(
     split = split_of(row, complain) or of_folder
     if source.split and split and split != source.split:
         return
-    inside = os.path.relpath(sample.images[0], root)
+    inside = relative(sample.images[0], root)
     findings.images.append(
         Found(
             file=sample.images[0],
