@@ -40,7 +40,7 @@ _ENCODERS_HELP = "compact (bundled), vgg19, vgg16, or random (for tests)."
 
 ManifestArgument = Annotated[Path, typer.Argument(help="The YAML manifest.", show_default=False)]
 OutOption = Annotated[
-    Optional[Path], typer.Option("--out", help="Output folder, instead of the manifest's.")
+    Optional[str], typer.Option("--out", help="Output folder, instead of the manifest's.")
 ]
 EncoderOption = Annotated[Optional[str], typer.Option("--encoder", help=_ENCODERS_HELP)]
 WeightsOption = Annotated[
@@ -134,7 +134,7 @@ def validate(manifest: ManifestArgument) -> None:
 
 @app.command()
 def export(
-    out: Annotated[Path, typer.Argument(help="The output folder of a finished run.")],
+    out: Annotated[str, typer.Argument(help="The output folder of a finished run, or its URL.")],
     formats: Annotated[
         list[str],
         typer.Option(
@@ -147,10 +147,12 @@ def export(
         from manifests.exporters.finished import read_finished
         from manifests.exporters.formats import export as export_formats
         from manifests.in_use import in_use
+        from manifests.storage import place
 
-        read_finished(out)
-        with in_use(out):
-            for written in export_formats(out, formats):
+        folder = place(out)
+        read_finished(folder)
+        with in_use(folder):
+            for written in export_formats(folder, formats):
                 _say(str(written))
 
 
@@ -240,7 +242,7 @@ def demo(
 
 def _run(
     manifest: Path,
-    out: Path | None = None,
+    out: str | None = None,
     limit: int | None = None,
     retry_failed: bool = False,
     encoder: str | None = None,
@@ -298,7 +300,7 @@ def _report(summary: Summary) -> int:
     return SOME_FAILED if summary.failures else 0
 
 
-def _prepared(manifest: Path, out: Path | None, encoder: str | None, weights: Path | None) -> Job:
+def _prepared(manifest: Path, out: str | None, encoder: str | None, weights: Path | None) -> Job:
     from flows.job import prepare, read_for_run
 
     with error_console.status("reading files"):

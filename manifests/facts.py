@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from manifests.ahead import THREADS
 from manifests.images import UnusableImage, image_size, read_file
 from manifests.listings import state_of
 from manifests.members import split_member
 from manifests.storage import State, is_url
 
 _THREADS = 4
-# A store answers many at a time, each after a while.
-_THREADS_OF_STORES = 16
 _BATCH = 256
 _SELECT = "select bytes, modified_ns, sha256, width, height from facts"
 # For a lock of another program; beyond that, reading the images costs no more than waiting.
@@ -70,7 +69,7 @@ class FactsCache:
         iterator = iter(files)
         with (
             ThreadPoolExecutor(_THREADS) as disks,
-            ThreadPoolExecutor(_THREADS_OF_STORES) as stores,
+            ThreadPoolExecutor(THREADS) as stores,
         ):
 
             def begin(file: str) -> Future[tuple[Facts, State | None]]:

@@ -64,6 +64,10 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
+def is_in_store(path: Place) -> bool:
+    return isinstance(path, UPath)
+
+
 def place(text: str, folder: Path | None = None) -> Place:
     """The place that a text names; a relative path is one in `folder`.
 
@@ -147,6 +151,19 @@ def read_bytes(file: Place, start: int | None = None, end: int | None = None) ->
         return bytes(store.cat_file(path, start=start, end=end, **once))
 
 
+def read_first_line(file: Place, most_bytes: int) -> bytes:
+    """The first line of a file, of which no more is read than twice that or `most_bytes`.
+
+    Raises:
+        OSError: as `opened`.
+    """
+    if isinstance(file, Path):
+        with file.open("rb") as lines:
+            return lines.readline()
+    with opened_in_parts(file, most_bytes) as parts:
+        return parts.readline()
+
+
 def opened(file: Place) -> BinaryIO:
     """A file to be read in order; one of a store comes to a temporary file first.
 
@@ -180,6 +197,20 @@ def opened_in_parts(file: UPath, part_bytes: int) -> Iterator[BinaryIO]:
         store.open(path, "rb", block_size=part_bytes, cache_type="readahead") as parts,
     ):
         yield parts
+
+
+def names_in(folder: Place) -> list[str]:
+    """Names of what lies directly in a folder now, in any order; none where it is not there.
+
+    Raises:
+        OSError: as `list_folder`.
+    """
+    if isinstance(folder, UPath):
+        return list(list_folder(folder))
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
 
 
 def is_there(file: Place) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from manifests.errors import ManifestError, Problem
 from manifests.label_rows import named, objects_of
 from manifests.labels import Category, Object
 from manifests.lineage import Relative
+from manifests.storage import Place, is_there, local_folder, normal, opened, place, read_bytes
 
 Row = dict[str, Any]
 
@@ -25,14 +25,14 @@ _NO_OBJECTS: Row = {
 @dataclass(frozen=True)
 class FinishedDataset:
     """Attributes:
-    out: its folder, absolute.
+    out: its folder, absolute, or its URL.
     about: dataset.json.
     splits: by name.
     categories: of objects, in the order that metadata numbers them.
     classes: of whole images, by name.
     """
 
-    out: Path
+    out: Place
     about: Mapping[str, Any]
     splits: tuple[str, ...]
     categories: tuple[Category, ...]
@@ -50,9 +50,9 @@ class FinishedDataset:
     @property
     def temporary_folder(self) -> Path:
         """For files of OUT while they grow."""
-        return self.out / ".gramflow" / "tmp"
+        return local_folder(self.out) / "tmp"
 
-    def index(self, split: str) -> Path:
+    def index(self, split: str) -> Place:
         return self.out / split / "metadata.jsonl"
 
     def rows(self, split: str) -> Iterator[Row]:
@@ -61,17 +61,17 @@ class FinishedDataset:
         Raises:
             ManifestError: for a line that is no row, or has a category that there is not.
         """
-        with self.index(split).open("rb") as lines:
+        with opened(self.index(split)) as lines:
             for number, line in enumerate(lines, start=1):
                 yield _row(line, self.index(split), number, len(self.categories))
 
-    def image(self, split: str, row: Row) -> Path:
+    def image(self, split: str, row: Row) -> Place:
         return self.out.joinpath(split, row["file_name"])
 
-    def mask(self, split: str, row: Row) -> Path | None:
+    def mask(self, split: str, row: Row) -> Place | None:
         """The semantic mask of an image, where it has one."""
         name = row.get("mask_file_name") or row.get("mask_path")
-        return Path(os.path.normpath(self.out / split / name)) if name else None
+        return place(normal(self.out / split / name)) if name else None
 
     def objects(self, row: Row) -> tuple[Object, ...]:
         """In pixels of the image; none for rows of datasets without objects."""
@@ -90,35 +90,35 @@ def objects_column_of(row: Row) -> Row:
     return column
 
 
-def read_of_row(file: Path) -> bytes:
+def read_of_row(file: Place) -> bytes:
     """A file that a row names.
 
     Raises:
         FileNotFoundError: saying how to mend it.
     """
     try:
-        return file.read_bytes()
+        return read_bytes(file)
     except FileNotFoundError:
         raise gone(file) from None
 
 
-def gone(file: Path) -> FileNotFoundError:
+def gone(file: Place) -> FileNotFoundError:
     """The error of a file that a row names and that is not there."""
     return FileNotFoundError(
         f"{file} is gone, but metadata.jsonl names it; `gramflow run` makes it again"
     )
 
 
-def read_finished(out: Path) -> FinishedDataset:
+def read_finished(out: Place) -> FinishedDataset:
     """The dataset in the folder `out`.
 
     Raises:
         ManifestError: where there is none, it has odd categories, or an index of it is missing.
     """
-    out = Path(os.path.abspath(out))
+    out = place(normal(out.absolute()))
     file = out / "dataset.json"
     try:
-        about = json.loads(file.read_bytes())
+        about = json.loads(read_bytes(file))
         splits = tuple(sorted(about["counts"]["split"]))
         classes = tuple(sorted(about["counts"]["class"]))
     except FileNotFoundError:
@@ -131,14 +131,14 @@ def read_finished(out: Path) -> FinishedDataset:
     dataset = FinishedDataset(out, about, splits, categories, classes)
     if not splits:
         raise _error(file, None, "the dataset has no images; there is nothing to export")
-    missing = [dataset.index(split) for split in splits if not dataset.index(split).is_file()]
+    missing = [dataset.index(split) for split in splits if not is_there(dataset.index(split))]
     if missing:
         message = "is missing; `gramflow run` writes it again"
         raise ManifestError([Problem(str(index), None, "", message) for index in missing])
     return dataset
 
 
-def _row(line: bytes, file: Path, number: int, categories: int) -> Row:
+def _row(line: bytes, file: Place, number: int, categories: int) -> Row:
     try:
         row = json.loads(line)
     except ValueError as error:
@@ -152,5 +152,5 @@ def _row(line: bytes, file: Path, number: int, categories: int) -> Row:
     return row
 
 
-def _error(file: Path, line: int | None, message: str) -> ManifestError:
+def _error(file: Place, line: int | None, message: str) -> ManifestError:
     return ManifestError([Problem(str(file), line, "", message)])
