@@ -300,7 +300,8 @@ def _told(file: UPath) -> Iterator[tuple[Any, str]]:
     except (FileNotFoundError, FileExistsError) as error:
         kind = errno.ENOENT if isinstance(error, FileNotFoundError) else errno.EEXIST
         # Stores word it differently; only a missing bucket is another thing to mend.
-        why = _first_line(error) if "bucket" in str(error) else os.strerror(kind)
+        is_bucket = kind == errno.ENOENT and "bucket" in str(error)
+        why = f"{_container(url)} does not exist" if is_bucket else os.strerror(kind)
         raise type(error)(kind, why, url) from error
     except StoreError:
         raise
@@ -323,9 +324,7 @@ def _check_container(store: Any, path: str) -> None:
     try:
         store.info(container)
     except FileNotFoundError:
-        raise FileNotFoundError(
-            errno.ENOENT, f"the bucket {container} does not exist", container
-        ) from None
+        raise FileNotFoundError(f"there is no bucket {container}") from None
 
 
 def _protocols(store: Any) -> tuple[str, ...]:

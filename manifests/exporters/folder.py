@@ -26,7 +26,7 @@ from manifests.exporters.finished import FinishedDataset, gone
 from manifests.exporters.written import Written
 from manifests.hashes import Hashes, hash_of, holds
 from manifests.ledger import json_line
-from manifests.storage import Place, is_there, list_below, local_folder
+from manifests.storage import Place, is_there, list_below
 
 EXPORT = "export.json"
 
@@ -110,7 +110,9 @@ def export_folder(
             this one has not are removed; whatever else is in the folder stays.
     """
     path = path_beside(dataset.out, format)
-    temporary_folder = path / ".tmp" if isinstance(path, Path) else local_folder(path) / "tmp"
+    temporary_folder = (
+        path / ".tmp" if isinstance(path, Path) else dataset.temporary_folder / format
+    )
     shutil.rmtree(temporary_folder, ignore_errors=True)
     for name in filter(None, (EXPORT, begins_with)):
         remove_durably(path / name)
