@@ -122,9 +122,11 @@ def check_manifest(read: ReadManifest) -> ListedContent:
     out = output_folder(read)
     try:
         check_output(out)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else None
-        problems.append(read.problem(("output", "path"), f"{out} {why or error}"))
+    except ValueError as error:
+        problems.append(read.problem(("output", "path"), str(error)))
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}"
+        problems.append(read.problem(("output", "path"), why))
     problems += of_listings + list(_read_and_written(read, out))
     if problems:
         raise ManifestError(problems)
@@ -132,14 +134,14 @@ def check_manifest(read: ReadManifest) -> ListedContent:
 
 
 def check_output(out: Place) -> None:
-    """Raises ValueError, OSError for what no dataset can be written to; text follows its name."""
+    """Raises ValueError, OSError for what no dataset can be written to."""
     if isinstance(out, UPath):
         if not out.name:
-            raise ValueError("is a whole bucket; expected a folder in it")
+            raise ValueError(f"{normal(out)} is a whole bucket; expected a folder in it")
         check_store(out)
         return
     if out.exists() and not out.is_dir():
-        raise ValueError("is a file; expected a folder")
+        raise ValueError(f"{out} is a file; expected a folder")
     check_stays_inside(local_folder(out) / _FACTS, out)
 
 
