@@ -84,13 +84,15 @@ def _read(tar: str, size_bytes: int, version: int) -> Shard:
     else:
         with file.open("rb") as opened:
             shard = _indexed(opened)
+    if isinstance(shard, UnusableShard):
+        raise shard
     for name, where in shard.places.items():
         if where.offset + where.size_bytes > size_bytes:
             raise UnusableShard(f"is cut off in {name!r}")
     return shard
 
 
-def _indexed(file: BinaryIO) -> Shard:
+def _indexed(file: BinaryIO) -> Shard | UnusableShard:
     places: dict[str, Place] = {}
     repeated: list[str] = []
     try:
@@ -102,5 +104,5 @@ def _indexed(file: BinaryIO) -> Shard:
                     repeated.append(member.name)
                 places[member.name] = Place(member.offset_data, member.size)
     except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
-        raise UnusableShard(f"is no uncompressed tar that can be read: {error}") from None
+        return UnusableShard(f"is no uncompressed tar that can be read: {error}")
     return Shard(places, tuple(repeated))

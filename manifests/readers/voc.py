@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from manifests.ahead import read_ahead
 from manifests.errors import ManifestError
 from manifests.identity import canonical_json
 from manifests.labels import Box, Category, Labels, Object, check_box
@@ -29,7 +30,7 @@ from manifests.readers.findings import (
 from manifests.readers.folders import image_files
 from manifests.readers.texts import read_text
 from manifests.readers.xml_tree import Element, read_xml
-from manifests.storage import Place, normal, place, relative
+from manifests.storage import Place, is_in_store, normal, place, relative
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _SPLITS = ("train", "val", "trainval", "test")
@@ -55,15 +56,14 @@ def read_voc(source: Source, findings: Findings) -> None:
     images = _images(source.path / "JPEGImages", findings)
     annotations = source.path / "Annotations"
     names: set[str] = set()
-    for one in listed:
-        file = str(annotations / f"{one.id}.xml")
-        if not is_file(file):
+    files = [str(annotations / f"{one.id}.xml") for one in listed]
+    roots = read_ahead(_root, files, in_store=is_in_store(source.path))
+    for one, file, root in zip(listed, files, roots):
+        if root is None:
             findings.complain(one.file, one.line, "", f"there is no {file} for {one.id!r}")
             continue
-        try:
-            root = read_xml(file)
-        except ManifestError as error:
-            findings.problems += error.problems
+        if isinstance(root, ManifestError):
+            findings.problems += root.problems
             continue
         labels = _labels(root, file, findings)
         names.update(each.category for each in labels.objects)
@@ -73,6 +73,16 @@ def read_voc(source: Source, findings: Findings) -> None:
             name = joined(source.written, f"JPEGImages/{inside}")
             findings.images.append(Found(image, name, inside, labels, one.split))
     findings.categories += [Category(name) for name in sorted(names)]
+
+
+def _root(file: str) -> Element | ManifestError | None:
+    """Of an XML file, or why it cannot be read; None where there is none."""
+    if not is_file(file):
+        return None
+    try:
+        return read_xml(file)
+    except ManifestError as error:
+        return error
 
 
 def _listed(source: Source, findings: Findings) -> list[_Listed]:

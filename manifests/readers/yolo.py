@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 
+from manifests.ahead import read_ahead
 from manifests.errors import ManifestError
 from manifests.labels import Labels, Object
 from manifests.listings import exists, files_below, is_file, is_folder
@@ -26,7 +27,7 @@ from manifests.readers.folders import image_files
 from manifests.readers.texts import read_text
 from manifests.readers.yolo_data import YoloData, read_yolo_data
 from manifests.readers.yolo_rows import read_rows
-from manifests.storage import Place, beside, is_url, normal, place, relative
+from manifests.storage import Place, beside, is_in_store, is_url, normal, place, relative
 
 DATA_FILES = ("data.yaml", "data.yml")
 # Labelling programs write the class names there, beside the label files.
@@ -104,8 +105,10 @@ def _read_place(
     if not files and not findings.problems:
         findings.problems.append(source.problem(f"no image of split {split} in {where}"))
     files = list(map(normal, files))
-    for file in files:
-        objects = _objects(label_file(file, data.root), data, findings)
+    label_files = [label_file(file, data.root) for file in files]
+    texts = read_ahead(_text, label_files, in_store=is_in_store(data.root))
+    for file, of_labels, text in zip(files, label_files, texts):
+        objects = _objects(of_labels, text, data, findings)
         findings.images.append(
             Found(
                 file=file,
@@ -120,19 +123,28 @@ def _read_place(
     return files
 
 
-def _objects(file: str, data: YoloData, findings: Findings) -> tuple[Object, ...]:
-    """Those of a label file; an image without one has none."""
+def _text(file: str) -> str | ManifestError:
+    """Of a label file, or why it cannot be read; empty where there is none."""
     if not exists(file):
+        return ""
+    try:
+        return read_text(file)
+    except ManifestError as error:
+        return error
+
+
+def _objects(
+    file: str, text: str | ManifestError, data: YoloData, findings: Findings
+) -> tuple[Object, ...]:
+    """Those of a label file; an image without one has none."""
+    if isinstance(text, ManifestError):
+        findings.problems += text.problems
         return ()
 
     def complain(line: int, message: str) -> None:
         findings.complain(file, line, "", message)
 
-    try:
-        return read_rows(read_text(file), data.categories, data.keypoint_numbers, complain)
-    except ManifestError as error:
-        findings.problems += error.problems
-        return ()
+    return read_rows(text, data.categories, data.keypoint_numbers, complain)
 
 
 def _complain_of_labels_without_image(
