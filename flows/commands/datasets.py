@@ -1,0 +1,132 @@
+"""Commands that make a dataset, and those that look before: run, plan, validate, export, demo."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
+from rich.table import Table
+
+from flows.commands.console import (
+    WRONG_USE,
+    complain,
+    error_console,
+    one_sentence_errors,
+    out_console,
+    say,
+)
+from flows.commands.options import EncoderOption, ManifestArgument, OutOption, WeightsOption
+from flows.commands.running import run_manifest
+from manifests.errors import ManifestError
+
+if TYPE_CHECKING:
+    from flows.job import Job
+
+
+def run(
+    manifest: ManifestArgument,
+    out: OutOption = None,
+    limit: Annotated[
+        Optional[int], typer.Option("--limit", min=0, help="Make at most this many images now.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed before.")
+    ] = False,
+    encoder: EncoderOption = None,
+    weights: WeightsOption = None,
+) -> None:
+    """Make every image of the manifest that is not there yet. Interrupt and repeat as you like."""
+    with one_sentence_errors():
+        sys.exit(run_manifest(manifest, out, limit, retry_failed, encoder, weights))
+
+
+def plan(
+    manifest: ManifestArgument,
+    out: OutOption = None,
+    encoder: EncoderOption = None,
+    weights: WeightsOption = None,
+) -> None:
+    """Count what is new, done, failed, stale and orphaned; estimate time and disk."""
+    with one_sentence_errors():
+        from flows.estimate import estimate
+        from flows.terminal import duration, file_size
+        from manifests.comparison import compare
+
+        job = _prepared(manifest, out, encoder, weights)
+        counts = compare(job.plan, job.ledger, job.out)
+        table = Table(title=f"{job.plan.manifest.name} → {job.out}", title_justify="left")
+        table.add_column("images")
+        table.add_column("count", justify="right")
+        table.add_column("meaning")
+        for name, count, meaning in (
+            ("new", counts.new, "to be made by the next run"),
+            ("done", counts.done, "on record"),
+            ("failed", counts.failed, "tried again only with --retry-failed"),
+            ("left out", counts.left_out, "kept too little of their content's structure"),
+            ("stale", counts.stale, "their content, style or parameters changed; set aside"),
+            ("orphan", counts.orphan, "their content image is no longer named; set aside"),
+        ):
+            table.add_row(name, f"{count:,}", meaning)
+        out_console.print(table)
+        left = estimate(job)
+        say(f"about {duration(left.seconds)} on this machine, {file_size(left.disk_bytes)} of disk")
+
+
+def validate(manifest: ManifestArgument) -> None:
+    """Check the manifest, its recipes, lists and labels; show every problem found."""
+    with one_sentence_errors():
+        from flows.job import check_manifest, read_for_run
+        from flows.label_range import out_of_range
+
+        read = read_for_run(manifest)
+        try:
+            content = check_manifest(read)
+        except ManifestError as error:
+            complain(str(error), WRONG_USE)
+        for line in out_of_range(content):
+            say(line)
+        say(f"{manifest}: valid")
+
+
+def export(
+    out: Annotated[str, typer.Argument(help="The output folder of a finished run, or its URL.")],
+    formats: Annotated[
+        list[str],
+        typer.Option(
+            "--format", help="imagefolder, coco, yolo, voc or webdataset; give it for each."
+        ),
+    ],
+) -> None:
+    """Write a finished dataset in more formats, without stylizing again."""
+    with one_sentence_errors():
+        from manifests.exporters.finished import read_finished
+        from manifests.exporters.formats import export as export_formats
+        from manifests.in_use import in_use
+        from manifests.storage import place
+
+        folder = place(out)
+        read_finished(folder)
+        with in_use(folder):
+            for written in export_formats(folder, formats):
+                say(str(written))
+
+
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the demo.")] = Path("gramflow-demo"),
+) -> None:
+    """Make a small dataset from bundled photographs and painted styles, without network."""
+    with one_sentence_errors():
+        from flows.demo import prepare_demo
+
+        manifest = prepare_demo(out)
+        say(f"photographs, styles and manifest are in {out}")
+        sys.exit(run_manifest(manifest))
+
+
+def _prepared(manifest: Path, out: str | None, encoder: str | None, weights: Path | None) -> Job:
+    from flows.job import prepare, read_for_run
+
+    with error_console.status("reading files"):
+        return prepare(read_for_run(manifest, out, encoder, weights))

@@ -1,0 +1,33 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+ENCODERS_HELP = "compact (bundled), vgg19, vgg16, or random (for tests)."
+
+ManifestArgument = Annotated[Path, typer.Argument(help="The YAML manifest.", show_default=False)]
+OutOption = Annotated[
+    Optional[str], typer.Option("--out", help="Output folder or URL, instead of the manifest's.")
+]
+EncoderOption = Annotated[Optional[str], typer.Option("--encoder", help=ENCODERS_HELP)]
+WeightsOption = Annotated[
+    Optional[Path], typer.Option("--weights", help="File with the encoder's weights.")
+]
+PresetOption = Annotated[str, typer.Option("--preset", help="fast, gatys2016 or report2019.")]
+SizeOption = Annotated[
+    Optional[int], typer.Option("--size", help="Long side of the result in pixels.")
+]
+StrengthOption = Annotated[
+    float, typer.Option("--strength", help="Of the style: 0 keeps the content's, 1 is full.")
+]
+ColorOption = Annotated[
+    str,
+    typer.Option(
+        "--preserve-color",
+        help="luminance: transfer brightness only; match: give the style the content's colours.",
+    ),
+]
