@@ -51,7 +51,11 @@ def is_folder(folder: Place | str) -> bool:
 
 def exists(file: Place | str) -> bool:
     """Whether there is a file or a folder. Raises OSError where a store cannot be asked."""
-    return is_file(file) or is_folder(file) if is_url(str(file)) else os.path.exists(str(file))
+    text = str(file)
+    if not is_url(text):
+        return os.path.exists(text)
+    folder, _, name = normal(text).rpartition("/")
+    return name in _listed(folder) if is_url(folder) else is_folder(text)
 
 
 def state_of(file: str) -> State | None:

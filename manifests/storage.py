@@ -103,17 +103,19 @@ def normal(path: Place | str) -> str:
     found = _URL.match(text)
     if found is None:
         return os.path.normpath(text)
-    return found.group() + posixpath.normpath(text[found.end() :].lstrip("/"))
+    root = "/" if found.group(1).lower() in _LOCAL else ""
+    return found.group() + root + posixpath.normpath(text[found.end() :].lstrip("/"))
 
 
 def beside(folder: Place, path: str) -> str:
     """The file that `path` means in a table that lies in `folder`: a URL, or relative to it.
 
     Raises:
-        ValueError: in a store, for a local path, and for one that leads out of the bucket.
+        ValueError: in a store, for a local path, and for one that leads out of the bucket; for a
+            URL as `place` does.
     """
     if is_url(path):
-        return normal(path)
+        return normal(place(path))
     if isinstance(folder, Path):
         return normal(folder / path)
     file = normal(f"{folder}/{path}")
@@ -218,7 +220,10 @@ def is_there(file: Place) -> bool:
     if isinstance(file, Path):
         return file.is_file()
     with _told(file) as (store, path):
-        return bool(store.isfile(path))
+        try:
+            return bool(store.info(path)["type"] == "file")
+        except FileNotFoundError:
+            return False
 
 
 def list_folder(folder: UPath) -> dict[str, State | None]:

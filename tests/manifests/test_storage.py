@@ -19,6 +19,7 @@ from manifests.readers.findings import joined
 from manifests.storage import (
     StoreError,
     beside,
+    is_there,
     local_folder,
     normal,
     opened,
@@ -55,6 +56,8 @@ def test_a_url_has_one_spelling(store: str) -> None:
 def test_a_table_means_its_neighbours_or_urls() -> None:
     assert beside(Path("/data/lists"), "../a.jpg") == "/data/a.jpg"
     assert beside(Path("/data"), "s3://bucket/x/../a.jpg") == "s3://bucket/a.jpg"
+    assert beside(place("s3://bucket/lists"), "file:///data/a.jpg") == "/data/a.jpg"
+    assert joined("file:///data", "a.jpg") == "file:///data/a.jpg"
     assert beside(place("s3://bucket/lists"), "../a.jpg") == "s3://bucket/a.jpg"
     for wrong in ("/etc/a.jpg", "../../other/a.jpg"):
         with pytest.raises(ValueError, match="below s3://bucket, or a URL"):
@@ -114,6 +117,13 @@ def test_folders_of_a_store_are_listed(s3: Server) -> None:
     with s3.counted() as asked:
         assert not exists(folder.file("a/c"))
     assert asked == []
+
+
+def test_a_store_that_cannot_say_is_not_taken_for_one_without_the_file(s3: Server) -> None:
+    file = place(s3_folder().file("a"))
+    assert not is_there(file)
+    with s3.failing(Fault("HEAD", "")), pytest.raises(StoreError):
+        is_there(file)
 
 
 def test_bytes_of_a_store_are_read_as_those_of_a_disk(s3: Server, tmp_path: Path) -> None:
