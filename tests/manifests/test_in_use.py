@@ -164,6 +164,22 @@ def test_of_many_claimants_one_wins(folder: Folder) -> None:
         assert sum(pool.map(claim, range(8))) == 1
 
 
+def test_who_looked_long_ago_does_not_take_a_number_that_is_over(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_new = lock.put_new
+
+    def late(data: bytes, file: Any) -> None:
+        """Meanwhile others came, of whom the last is at work, and the numbers before went."""
+        held_elsewhere(folder)
+        put_new(data, file)
+
+    monkeypatch.setattr(lock, "put_new", late)
+    with pytest.raises(OutputInUse, match="process 7 on far"), in_use(place(folder.file("out"))):
+        pass
+    assert folder.names("out/.gramflow/lock") == ["out/.gramflow/lock/00000003.json"]
+
+
 def test_of_processes_that_start_together_one_wins(folder: Folder) -> None:
     claimants = [process(_CLAIMANT, folder.file("out")) for _ in range(3)]
     assert [heard(claimant) for claimant in claimants] == ["ready"] * 3
