@@ -17,6 +17,8 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from manifests.storage import Place, local_folder
+
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 5.0
 _POLL_S = 0.1
@@ -38,8 +40,13 @@ class ServerError(RuntimeError):
     """No Prefect server to talk to; the message says why and what to do."""
 
 
-def home_of(out: Path) -> Path:
-    """The folder beside an output folder where Prefect keeps the records of its runs."""
+def home_of(out: Place) -> Path:
+    """The folder where Prefect keeps the records of its runs: beside that of the output.
+
+    It is on a disk: of an output in a store, in the user's cache.
+    """
+    if not isinstance(out, Path):
+        return local_folder(out) / "prefect"
     return out.parent / f"{out.name}.prefect"
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from manifests.errors import ManifestError, Problem
 from manifests.labels import Category
 from manifests.readers.findings import category_name, supercategory_name
 from manifests.readers.shapes import shown
+from manifests.storage import Place
 
 
-def described_categories(listed: Any, file: Path) -> tuple[Category, ...]:
+def described_categories(listed: Any, file: Place) -> tuple[Category, ...]:
     """Categories of objects in the order of their numbers.
 
     Args:

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from manifests.members import UnusableShard, read_shard, split_member
+from manifests.storage import State, is_url, place, read_bytes
 
 # Of an image file, unless the manifest says otherwise; and what it can say.
 MAX_PIXELS = 100_000_000
@@ -73,24 +74,30 @@ class Decoded:
         return (height, width) if self.orientation in _ROTATED_BY_A_QUARTER else (width, height)
 
 
-def read_file(file: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
+def read_file(file: str | os.PathLike[str]) -> tuple[bytes, State | None]:
     """All bytes of a file or of a member of a tar, and the file's state as they were read.
+
+    Returns:
+        No state of a file in a store, which does not tell it with the bytes.
 
     Raises:
         UnusableImage: if it cannot be read, or is a pipe or device, which could block for ever.
     """
     on_disk, member = split_member(os.fspath(file))
     try:
+        if is_url(on_disk):
+            return _read_from_store(on_disk, member), None
         descriptor = os.open(on_disk, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with open(descriptor, "rb") as opened:
             state = os.fstat(descriptor)
             if not stat.S_ISREG(state.st_mode):
                 raise UnusableImage("is a folder, pipe or device; expected a file")
+            as_read = State(state.st_size, state.st_mtime_ns)
             if not member:
-                return opened.read(), state
-            place = read_shard(on_disk).places[member]
-            opened.seek(place.offset)
-            return opened.read(place.size_bytes), state
+                return opened.read(), as_read
+            where = read_shard(on_disk).places[member]
+            opened.seek(where.offset)
+            return opened.read(where.size_bytes), as_read
     except KeyError:
         raise UnusableImage(f"is not in {on_disk}") from None
     except UnusableShard as error:
@@ -99,6 +106,16 @@ def read_file(file: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
         raise UnusableImage(error.strerror or "cannot be read") from None
     except MemoryError:
         raise UnusableImage("is larger than the memory there is") from None
+
+
+def _read_from_store(url: str, member: str) -> bytes:
+    if not member:
+        return read_bytes(place(url))
+    where = read_shard(url).places[member]
+    # No store has a range of no bytes.
+    if where.size_bytes == 0:
+        return b""
+    return read_bytes(place(url), where.offset, where.offset + where.size_bytes)
 
 
 def image_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:

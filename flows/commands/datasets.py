@@ -94,7 +94,7 @@ def validate(manifest: ManifestArgument) -> None:
 
 
 def export(
-    out: Annotated[Path, typer.Argument(help="The output folder of a finished run.")],
+    out: Annotated[str, typer.Argument(help="The output folder of a finished run, or its URL.")],
     formats: Annotated[
         list[str],
         typer.Option(
@@ -107,10 +107,12 @@ def export(
         from manifests.exporters.finished import read_finished
         from manifests.exporters.formats import export as export_formats
         from manifests.in_use import in_use
+        from manifests.storage import place
 
-        read_finished(out)
-        with in_use(out):
-            for written in export_formats(out, formats):
+        folder = place(out)
+        read_finished(folder)
+        with in_use(folder):
+            for written in export_formats(folder, formats):
                 say(str(written))
 
 
@@ -126,7 +128,7 @@ def demo(
         sys.exit(run_manifest(manifest))
 
 
-def _prepared(manifest: Path, out: Path | None, encoder: str | None, weights: Path | None) -> Job:
+def _prepared(manifest: Path, out: str | None, encoder: str | None, weights: Path | None) -> Job:
     from flows.job import prepare, read_for_run
 
     with error_console.status("reading files"):

@@ -16,6 +16,7 @@ from manifests.labels import Category, Object
 from manifests.lineage import Relative
 from manifests.readers.findings import check_path, inside_folder
 from manifests.schema import check_plain_name
+from manifests.storage import Place, is_there, local_folder, normal, opened, place, read_bytes
 
 Row = dict[str, Any]
 
@@ -28,14 +29,14 @@ _NO_OBJECTS: Row = {
 @dataclass(frozen=True)
 class FinishedDataset:
     """Attributes:
-    out: its folder, absolute.
+    out: its folder, absolute, or its URL.
     about: dataset.json.
     splits: by name.
     categories: of objects, in the order that metadata numbers them.
     classes: of whole images, by name.
     """
 
-    out: Path
+    out: Place
     about: Mapping[str, Any]
     splits: tuple[str, ...]
     categories: tuple[Category, ...]
@@ -53,9 +54,9 @@ class FinishedDataset:
     @property
     def temporary_folder(self) -> Path:
         """For files of OUT while they grow."""
-        return self.out / ".gramflow" / "tmp"
+        return local_folder(self.out) / "tmp"
 
-    def index(self, split: str) -> Path:
+    def index(self, split: str) -> Place:
         return self.out / split / "metadata.jsonl"
 
     def rows(self, split: str) -> Iterator[Row]:
@@ -65,7 +66,7 @@ class FinishedDataset:
             ManifestError: for a line that is no row, has a class or category that there is not,
                 or names files outside OUT.
         """
-        with self.index(split).open("rb") as lines:
+        with opened(self.index(split)) as lines:
             for number, line in enumerate(lines, start=1):
                 try:
                     row = self._row(line, split)
@@ -97,13 +98,13 @@ class FinishedDataset:
                 )
         return row
 
-    def image(self, split: str, row: Row) -> Path:
+    def image(self, split: str, row: Row) -> Place:
         return self.out.joinpath(split, row["file_name"])
 
-    def mask(self, split: str, row: Row) -> Path | None:
+    def mask(self, split: str, row: Row) -> Place | None:
         """The semantic mask of an image, where it has one."""
         name = row.get("mask_file_name") or row.get("mask_path")
-        return Path(os.path.normpath(self.out / split / name)) if name else None
+        return place(normal(self.out / split / name)) if name else None
 
     def objects(self, row: Row) -> tuple[Object, ...]:
         """In pixels of the image; none for rows of datasets without objects."""
@@ -122,35 +123,35 @@ def objects_column_of(row: Row) -> Row:
     return column
 
 
-def read_of_row(file: Path) -> bytes:
+def read_of_row(file: Place) -> bytes:
     """A file that a row names.
 
     Raises:
         FileNotFoundError: saying how to mend it.
     """
     try:
-        return file.read_bytes()
+        return read_bytes(file)
     except FileNotFoundError:
         raise gone(file) from None
 
 
-def gone(file: Path) -> FileNotFoundError:
+def gone(file: Place) -> FileNotFoundError:
     """The error of a file that a row names and that is not there."""
     return FileNotFoundError(
         f"{file} is gone, but metadata.jsonl names it; `gramflow run` makes it again"
     )
 
 
-def read_finished(out: Path) -> FinishedDataset:
+def read_finished(out: Place) -> FinishedDataset:
     """The dataset in the folder `out`.
 
     Raises:
         ManifestError: where there is none, it has odd categories, or an index of it is missing.
     """
-    out = Path(os.path.abspath(out))
+    out = place(normal(out.absolute()))
     file = out / "dataset.json"
     try:
-        about = json.loads(file.read_bytes())
+        about = json.loads(read_bytes(file))
         splits = tuple(sorted(map(check_plain_name, about["counts"]["split"])))
         classes = tuple(sorted(about["counts"]["class"]))
     except FileNotFoundError:
@@ -163,12 +164,12 @@ def read_finished(out: Path) -> FinishedDataset:
     dataset = FinishedDataset(out, about, splits, categories, classes)
     if not splits:
         raise _error(file, None, "the dataset has no images; there is nothing to export")
-    missing = [dataset.index(split) for split in splits if not dataset.index(split).is_file()]
+    missing = [dataset.index(split) for split in splits if not is_there(dataset.index(split))]
     if missing:
         message = "is missing; `gramflow run` writes it again"
         raise ManifestError([Problem(str(index), None, "", message) for index in missing])
     return dataset
 
 
-def _error(file: Path, line: int | None, message: str) -> ManifestError:
+def _error(file: Place, line: int | None, message: str) -> ManifestError:
     return ManifestError([Problem(str(file), line, "", message)])

@@ -14,7 +14,8 @@ from manifests.readers.columns import (
     read_categories,
     split_of,
 )
-from manifests.readers.findings import Findings, Found, Source, check_path, joined, normal
+from manifests.readers.findings import Findings, Found, Source, check_path, joined
+from manifests.storage import beside
 
 
 def read_list(source: Source, findings: Findings) -> None:
@@ -31,12 +32,13 @@ def read_list(source: Source, findings: Findings) -> None:
         complain = partial(findings.complain, str(source.path), line)
         try:
             path = check_path(row.get("path", row.get("file_name")))
+            file = beside(folder, path)
         except ValueError as error:
             complain("path", f"{error} (or file_name)")
             continue
         findings.images.append(
             Found(
-                file=normal(folder / path),
+                file=file,
                 name=joined(os.path.dirname(source.written), path),
                 inside=joined("", path),
                 labels=labels_of(row, folder, known, complain),
