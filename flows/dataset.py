@@ -21,7 +21,7 @@ from prefect.utilities.annotations import quote
 
 from flows.devices import Work, chunk_worker
 from flows.engine import MOST_BESIDE_LANES, choose_devices
-from flows.job import Job, prepare, read_for_run
+from flows.job import Job, output_folder, prepare, read_for_run
 from flows.progress import (
     ChunkDone,
     Control,
@@ -30,12 +30,12 @@ from flows.progress import (
     Stopped,
     current_control,
 )
+from flows.turns import folder_to_itself, gpu_slots
 from flows.version import VERSION
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo, first_images
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
-from manifests.in_use import in_use
 
 # Enough threads for any number of lanes; how many chunks are underway is limited below.
 _WORKERS = (os.cpu_count() or 1) + (1 + MOST_BESIDE_LANES) * len(choose_devices())
@@ -82,26 +82,35 @@ def stylize_dataset(
     retry_failed: bool = False,
     encoder: str | None = None,
     weights: Path | None = None,
+    wait_s: float = 0,
 ) -> Summary:
     """Make every image of the manifest that is not on record yet, then the dataset's indexes.
 
     Args:
-        manifest_path: the YAML manifest.
-        out: replaces the manifest's output folder.
-        limit: make at most this many images in this run.
-        retry_failed: try again what failed before.
-        encoder, weights: replace the manifest's.
+        manifest_path: The YAML manifest, with its whole path.
+        out: Replaces the manifest's output folder; with its whole path.
+        limit: Make at most this many images in this run.
+        retry_failed: Try again what failed before.
+        encoder: Replaces the manifest's: compact, vgg19, vgg16, or random (for tests).
+        weights: Replaces the manifest's file of the encoder's weights; with its whole path.
+        wait_s: Wait so many seconds for another run that writes into the output folder.
 
     Raises:
         ManifestError: the manifest cannot be used; nothing was done.
         EncoderUnavailable: the encoder's weights cannot be had; nothing was done.
         DeviceLost: one of several devices broke down; what is on record is kept.
         OutputInUse: another process writes into the output folder; nothing was done.
+        NoGpuSlots: the server does not say how many GPUs there are; nothing was done.
     """
     control = current_control()
+    # A worker starts each run in a temporary folder, of which nothing is kept.
+    if out is not None and not out.expanduser().is_absolute():
+        raise ValueError(f"out: expected a whole path, got {out}")
     read = read_for_run(manifest_path, out, encoder, weights)
-    job = prepare(read, _told_as_hashing(control))
-    with in_use(job.out):
+    devices = choose_devices() if read.manifest.styles else []
+    # What the folder and the content hold is looked at when nobody else changes the one any more.
+    with folder_to_itself(output_folder(read), wait_s, control), gpu_slots(devices, control):
+        job = prepare(read, _told_as_hashing(control))
         return _make(job, control, limit, retry_failed)
 
 
