@@ -15,6 +15,7 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
+from prefect.logging import get_run_logger
 from prefect.states import Cancelled, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
@@ -155,6 +156,14 @@ def _make(job: Job, control: Control, limit: int | None, retry_failed: bool) -> 
             exports = _export_formats(job)
         else:
             remove_exports_inside(job.out)
+    get_run_logger().info(
+        "%s: %d images made, %d failed, %d to be made yet; the dataset has %d",
+        job.out,
+        tally.made,
+        tally.failed,
+        pending - tally.settled,
+        exported.images,
+    )
     return Summary(
         out=str(job.out),
         made=tally.made,

@@ -72,8 +72,8 @@ class When:
             return [Cron(self.cron, timezone=self.timezone)]
         except ValueError as error:
             raise ValueError(
-                f"--cron, --timezone: expected minute, hour, day, month and weekday, and a time zone "
-                f"as Europe/Paris, got {self.cron!r} in {self.timezone!r}"
+                "--cron, --timezone: expected minute, hour, day, month and weekday, and a time "
+                f"zone as Europe/Paris, got {self.cron!r} in {self.timezone!r}"
             ) from error
 
 

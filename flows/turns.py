@@ -87,8 +87,8 @@ def _slots_are_limited(gpus: int) -> bool:
             ) from None
     if gpus > limit:
         raise NoGpuSlots(
-            f"this run uses {gpus} GPUs, and the server's concurrency limit {GPU_SLOTS} is {limit}; "
-            "raise it, or let the worker see fewer with CUDA_VISIBLE_DEVICES"
+            f"this run uses {gpus} GPUs, and the server's concurrency limit {GPU_SLOTS} is "
+            f"{limit}; raise it, or let the worker see fewer with CUDA_VISIBLE_DEVICES"
         )
     return True
 

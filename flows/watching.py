@@ -52,7 +52,7 @@ def settled_images(folder: Path, settle_s: float) -> Iterator[list[Path]]:
 
 
 def _images(folder: Path, path: str) -> Iterator[str]:
-    """The image that changed; of a folder that was moved here, all images, for no other event is."""
+    """The image that changed; of a folder that came, all, for its images may have no event."""
     inside = Path(path).relative_to(folder)
     if any(part.startswith(".") for part in inside.parts):
         return

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
-from tzlocal import get_localzone_name
 
 from flows.commands.console import INTERRUPTED, SOME_FAILED, one_sentence_errors, say
 from flows.commands.options import (
@@ -53,7 +53,7 @@ def serve(
     interval: IntervalOption = None,
     timezone: TimezoneOption = None,
 ) -> None:
-    """Run a manifest by a schedule, or whenever it is triggered, for as long as this command runs."""
+    """Run a manifest by a schedule, or when it is triggered, for as long as this command runs."""
     with one_sentence_errors():
         from flows.server import home_of, prefect_server
 
@@ -65,10 +65,8 @@ def serve(
             deployment = _deployment(read, cron, interval, timezone)
             say(f"serving {deployment.full_name}; its runs are on {url.removesuffix('/api')}")
             say(f"start one now: PREFECT_API_URL={url} gramflow trigger {deployment.name}")
-            try:
+            with suppress(KeyboardInterrupt):
                 serve_deployment(deployment)
-            except KeyboardInterrupt:
-                pass
             say("stopped; what is finished is kept, and the schedule is paused")
 
 
@@ -203,6 +201,8 @@ def _output_folder(read: ReadManifest) -> Path:
 def _deployment(
     read: ReadManifest | None, cron: str | None, interval: float | None, timezone: str | None
 ) -> RunnerDeployment:
+    from tzlocal import get_localzone_name
+
     from flows.deployments import When, of_folders, of_manifest
 
     if read is None:
