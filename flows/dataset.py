@@ -112,7 +112,12 @@ def stylize_dataset(
     # What the folder and the content hold is looked at when nobody else changes the one any more.
     with folder_to_itself(output_folder(read), wait_s, control), gpu_slots(devices, control):
         job = prepare(read, _told_as_hashing(control))
-        return _make(job, control, limit, retry_failed)
+        try:
+            return _make(job, control, limit, retry_failed)
+        except BaseException:
+            # Chunks that are underway, in other threads, end at once too.
+            control.stop.set()
+            raise
 
 
 def _make(job: Job, control: Control, limit: int | None, retry_failed: bool) -> Summary:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -125,15 +126,31 @@ def _deployment(
 
 
 def serve(deployment: RunnerDeployment) -> None:
-    """Register the deployment and start its runs, each in a process of its own, until interrupted.
+    """Register the deployment and start its runs, each in a process of its own.
 
-    Its schedule is paused at the end.
+    SIGINT or SIGTERM ends it: the run in progress is cancelled, the schedule paused.
     """
     with get_client(sync_client=True) as client:
         _mark_lost_runs(client)
+    asyncio.run(_serve_until_signalled(deployment))
+
+
+async def _serve_until_signalled(deployment: RunnerDeployment) -> None:
     runner = Runner(name=deployment.name, limit=1)
-    runner.add_deployment(deployment)
-    asyncio.run(runner.start())
+    await runner.aadd_deployment(deployment)
+    serving = asyncio.create_task(runner.start())
+    # Its first step takes SIGTERM, with a handler that leaves the runs behind.
+    await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    signalled = asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, signalled.set)
+    waiting = asyncio.create_task(signalled.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if signalled.is_set():
+        await runner.astop()
+    waiting.cancel()
+    await serving
 
 
 def deploy(deployment: RunnerDeployment, pool: str, gpus: int) -> None:

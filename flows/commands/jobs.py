@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -65,8 +64,7 @@ def serve(
             deployment = _deployment(read, cron, interval, timezone)
             say(f"serving {deployment.full_name}; its runs are on {url.removesuffix('/api')}")
             say(f"start one now: PREFECT_API_URL={url} gramflow trigger {deployment.name}")
-            with suppress(KeyboardInterrupt):
-                serve_deployment(deployment)
+            serve_deployment(deployment)
             say("stopped; what is finished is kept, and the schedule is paused")
 
 
