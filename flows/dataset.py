@@ -6,7 +6,7 @@ import os
 import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import count, islice
 from pathlib import Path
@@ -26,6 +26,7 @@ from flows.job import Job, output_folder, prepare, read_for_run
 from flows.progress import (
     ChunkDone,
     Control,
+    Event,
     Hashing,
     Started,
     Stopped,
@@ -110,7 +111,8 @@ def stylize_dataset(
     read = read_for_run(manifest_path, out, encoder, weights)
     devices = choose_devices() if read.manifest.styles else []
     # What the folder and the content hold is looked at when nobody else changes the one any more.
-    with folder_to_itself(output_folder(read), wait_s, control), gpu_slots(devices, control):
+    turns = replace(control, tell=_logged_too(control.tell))
+    with folder_to_itself(output_folder(read), wait_s, turns), gpu_slots(devices, turns):
         job = prepare(read, _told_as_hashing(control))
         try:
             return _make(job, control, limit, retry_failed)
@@ -285,6 +287,17 @@ def _limited(chunks: Iterable[Chunk], limit: int) -> Iterator[Chunk]:
         limit -= cut.images
         if cut.images:
             yield cut
+
+
+def _logged_too(tell: Callable[[Event], None]) -> Callable[[Event], None]:
+    """What keeps a run waiting is for Prefect's page as well."""
+    logger = get_run_logger()
+
+    def tell_both(event: Event) -> None:
+        logger.info("%s", event)
+        tell(event)
+
+    return tell_both
 
 
 def _told_as_hashing(control: Control) -> Callable[[], None]:

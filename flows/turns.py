@@ -11,10 +11,9 @@ import torch
 from prefect import get_client
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectNotFound
-from prefect.logging import get_run_logger
 from prefect.runtime import deployment
 
-from flows.progress import Control
+from flows.progress import Control, Waiting
 from manifests.in_use import OutputInUse, in_use
 
 GPU_SLOTS = "gramflow-gpu"
@@ -110,6 +109,6 @@ def _enter(
             if not passes(error):
                 raise
             if not said:
-                get_run_logger().info("waiting: %s", error)
+                control.tell(Waiting(str(error)))
                 said = True
         control.stop.wait(_POLL_S)
