@@ -30,6 +30,7 @@ from flows.progress import (
     Hashing,
     Started,
     Stopped,
+    Waiting,
     current_control,
 )
 from flows.turns import folder_to_itself, gpu_slots
@@ -294,7 +295,8 @@ def _logged_too(tell: Callable[[Event], None]) -> Callable[[Event], None]:
     logger = get_run_logger()
 
     def tell_both(event: Event) -> None:
-        logger.info("%s", event)
+        if isinstance(event, Waiting):
+            logger.info("waiting: %s", event.why)
         tell(event)
 
     return tell_both

@@ -39,11 +39,12 @@ def folder_to_itself(out: Path, wait_s: float, control: Control) -> Iterator[Non
     """
     deadline = time.monotonic() + wait_s
 
-    def of_another(error: Exception) -> bool:
-        return isinstance(error, OutputInUse) and time.monotonic() < deadline
+    def why(error: Exception) -> str | None:
+        wait = isinstance(error, OutputInUse) and time.monotonic() < deadline
+        return str(error) if wait else None
 
     with ExitStack() as held:
-        _enter(held, lambda: in_use(out), of_another, control)
+        _enter(held, lambda: in_use(out), why, control)
         yield
 
 
@@ -67,8 +68,11 @@ def gpu_slots(devices: Sequence[torch.device], control: Control) -> Iterator[Non
             GPU_SLOTS, occupy=gpus, timeout_seconds=_POLL_S, lease_duration=_LEASE_S, strict=True
         )
 
+    def why(error: Exception) -> str | None:
+        return "other runs have the GPUs" if isinstance(error, TimeoutError) else None
+
     with ExitStack() as held:
-        _enter(held, slots, lambda error: isinstance(error, TimeoutError), control)
+        _enter(held, slots, why, control)
         yield
 
 
@@ -95,10 +99,10 @@ def _slots_are_limited(gpus: int) -> bool:
 def _enter(
     held: ExitStack,
     attempt: Callable[[], AbstractContextManager[None]],
-    passes: Callable[[Exception], bool],
+    why: Callable[[Exception], str | None],
     control: Control,
 ) -> None:
-    """Enter what `attempt` returns; again and again while what keeps it out passes."""
+    """Enter what `attempt` returns; again and again while `why` finds a reason to wait."""
     said = False
     while True:
         control.check()
@@ -106,9 +110,10 @@ def _enter(
             held.enter_context(attempt())
             return
         except Exception as error:
-            if not passes(error):
+            reason = why(error)
+            if reason is None:
                 raise
             if not said:
-                control.tell(Waiting(str(error)))
+                control.tell(Waiting(reason))
                 said = True
         control.stop.wait(_POLL_S)

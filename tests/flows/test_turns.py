@@ -124,7 +124,7 @@ def test_a_run_that_could_never_have_its_slots_is_refused(one_slot: None) -> Non
     from flows.turns import NoGpuSlots, gpu_slots
 
     two = [torch.device("cuda", 0), torch.device("cuda", 1)]
-    with pytest.raises(NoGpuSlots, match="uses 2 GPUs, and .* gramflow-gpu is 1; "):
+    with pytest.raises(NoGpuSlots, match=r"uses 2 GPUs, and .* gramflow-gpu is 1; "):
         ExitStack().enter_context(gpu_slots(two, Control()))
 
 
