@@ -25,7 +25,10 @@ _POLL_S = 0.1
 # The server writes task records in bursts; see the settings below for the interval.
 _RECORDER_S = 1.5
 
+# A run says so often that it lives; flows/lost_runs.yaml looks for those that have ceased to.
+HEARTBEAT = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
 _SETTINGS = {
+    **HEARTBEAT,
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     # The default of one record at a time loses task records in bursts of over a thousand.
@@ -64,13 +67,10 @@ def prefect_server(home: Path) -> Iterator[str]:
     Raises:
         ServerError: if it does not come up, or that of PREFECT_API_URL does not answer.
     """
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
     if os.environ.get("PREFECT_API_URL"):
-        _warn_of_open_line(os.environ["PREFECT_API_URL"])
-        _check_answers(os.environ["PREFECT_API_URL"])
-        yield os.environ["PREFECT_API_URL"]
+        yield users_server()
         return
+    _apply_settings()
     home = Path(os.environ.setdefault("PREFECT_HOME", str(home.absolute())))
     home.mkdir(parents=True, exist_ok=True)
     port = _free_port()
@@ -119,6 +119,30 @@ def _is_this_machine(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
+
+
+def users_server() -> str:
+    """Address of the server that PREFECT_API_URL names. Call it before prefect is imported.
+
+    Raises:
+        ServerError: it names none, or that does not answer.
+    """
+    _apply_settings()
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        raise ServerError(
+            "PREFECT_API_URL: expected the address of a Prefect server, for it outlives this "
+            "command; start one with `prefect server start --host 127.0.0.1`, then set "
+            "PREFECT_API_URL=http://127.0.0.1:4200/api"
+        )
+    _warn_of_open_line(url)
+    _check_answers(url)
+    return url
+
+
+def _apply_settings() -> None:
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
 
 
 def _check_answers(url: str) -> None:
