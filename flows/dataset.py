@@ -29,6 +29,7 @@ from flows.progress import (
     Started,
     Stopped,
     current_control,
+    outcome_kept,
 )
 from flows.version import VERSION
 from manifests.chunks import Chunk
@@ -99,10 +100,11 @@ def stylize_dataset(
         OutputInUse: another process writes into the output folder; nothing was done.
     """
     control = current_control()
-    read = read_for_run(manifest_path, out, encoder, weights)
-    job = prepare(read, _told_as_hashing(control))
-    with in_use(job.out):
-        return _make(job, control, limit, retry_failed)
+    with outcome_kept(control) as keep:
+        read = read_for_run(manifest_path, out, encoder, weights)
+        job = prepare(read, _told_as_hashing(control))
+        with in_use(job.out):
+            return keep(_make(job, control, limit, retry_failed))
 
 
 def _make(job: Job, control: Control, limit: int | None, retry_failed: bool) -> Summary:
