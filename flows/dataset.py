@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -31,7 +29,7 @@ from flows.progress import (
     current_control,
     outcome_kept,
 )
-from flows.version import VERSION
+from flows.version import VERSION, cpu_capability, library_versions
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo, first_images
 from manifests.export import Exported, export_imagefolder
@@ -283,8 +281,15 @@ def _about(job: Job) -> dict[str, Any]:
         "manifest": job.plan.manifest.model_dump(mode="json"),
         "engine": asdict(job.plan.engine) | {"size": job.plan.size} if job.stylizer else None,
         "device": ", ".join(map(str, job.devices)) if job.stylizer else None,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "albumentations", "pillow", "numpy")},
-        },
+        "manifest_file": _seen_from(job.out, job.plan.read.file),
+        "machine": {"torch_threads": job.lanes.threads, "cpu": cpu_capability()},
+        "versions": library_versions(),
     }
+
+
+def _seen_from(folder: Path, file: Path) -> str:
+    """The file's path relative to the folder, so that both can be moved together."""
+    try:
+        return os.path.relpath(file, folder).replace(os.sep, "/")
+    except ValueError:  # another drive of Windows
+        return str(file)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -17,10 +17,8 @@ from manifests.comparison import FilesOnDisk
 from manifests.durable import remove_durably, write_whole, written_whole
 from manifests.label_rows import numbered
 from manifests.ledger import Ledger, Row, json_line
-from manifests.names import EXTENSION, STEM
+from manifests.names import is_of_gramflow
 from manifests.plan import Plan
-
-_MADE_BY_GRAMFLOW = re.compile(rf"{STEM}\.{EXTENSION}$")
 
 
 @dataclass
@@ -64,6 +62,7 @@ def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str
     all_masked = all(content.labels.semantic_mask for content in plan.content)
     wanted = {variant.id for base in plan.bases() for variant in base.variants}
     failed: dict[str, Row] = {}
+    repeated = ledger.repeated()
     with ExitStack() as open_files:
         indexes: dict[str, BinaryIO] = {}
         for row in ledger.rows():
@@ -81,6 +80,10 @@ def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str
             made = [file for file in (row["file"], row.get("mask_file_name")) if file]
             if not all(file in files for file in made):
                 continue
+            if variant_id in repeated:
+                repeated[variant_id] -= 1
+                if repeated[variant_id] and not _is_of(out / row["file"], row):
+                    continue
             failed.pop(variant_id, None)
             wanted.remove(variant_id)
             for file in made:
@@ -103,6 +106,12 @@ def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str
     described = {**about, "categories": [asdict(one) for one in plan.categories]}
     _write_about(out, exported, described, ledger.temporary_folder)
     return exported
+
+
+def _is_of(file: Path, row: Row) -> bool:
+    """Whether these bytes are on record: a file that was lost and made again may be another."""
+    sha256: str = row["sha256"]
+    return hashlib.sha256(file.read_bytes()).hexdigest() == sha256
 
 
 def _metadata(row: Row, place: Mapping[str, int], all_masked: bool) -> Row:
@@ -132,7 +141,7 @@ def _count(exported: Exported, row: Row) -> None:
 def _set_aside(out: Path, files: FilesOnDisk) -> int:
     moved = 0
     for file in files.left():
-        if _MADE_BY_GRAMFLOW.search(file):
+        if is_of_gramflow(posixpath.basename(file)):
             target = out / ".gramflow" / "set_aside" / file
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(out / file, target)
