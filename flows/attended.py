@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 _POLL_S = 0.1
 # How long Prefect may take to put the end of a run on its record: its server may be restarting.
-_LAST_WORD_S = 30.0
+_LAST_WORD_S = 15.0
 _PACKAGES_OF_PREFECT = frozenset({"prefect", "httpx", "httpcore", "anyio", "websockets"})
 
 
