@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,10 +59,10 @@ ATTACKS: dict[tuple[str, tuple[signal.Signals, ...]], int] = {
 
 @dataclass
 class Tally:
-    """Of one kind of attack: how the runs ended, and what was lost."""
+    """Of one kind of attack: how many, how the runs ended, and what was lost."""
 
     trials: int = 0
-    ended: int = 0
+    ended: int = 0  # by the signal; the others finished nonetheless
     losses: list[str] = field(default_factory=list)
 
 
@@ -164,52 +166,77 @@ def soak(kills: int, seed: int, folder: Path) -> dict[tuple[str, str], Tally]:
         began_s = time.monotonic()
         _finished(job, "--out", undisturbed)
         whole_s = time.monotonic() - began_s
-        for _ in range(min(KILLS_A_JOB, kills - done)):
+        last = min(kills, done + KILLS_A_JOB)
+        while done < last:
             who, signals = draw.choices(list(ATTACKS), list(ATTACKS.values()))[0]
             named = " ".join(one.name.removeprefix("SIG") for one in signals)
             tally = tallies.setdefault((who, named), Tally())
-            losses = _attack(job, who, signals, draw.uniform(0, whole_s), tally)
-            done += 1
-            tally.losses += losses
-            print(f"{done}/{kills}: {who} {named}: {losses or 'nothing lost'}", flush=True)
+            attack = _attack(job, who, signals, draw.uniform(0, whole_s))
+            tally.losses += attack.losses
+            tally.trials += attack.was_running
+            tally.ended += attack.was_running and attack.status != 0
+            done += attack.was_running
+            print(f"{done}/{kills}: {who} {named}: {attack}", flush=True)
+            if attack.status == 0:
+                # For the next signals to find work.
+                shutil.rmtree(job.out)
         tallies.setdefault(("afterwards", ""), Tally()).trials += 1
         tallies["afterwards", ""].losses += _lost_for_good(job, undisturbed)
     return tallies
 
 
+@dataclass
+class Attack:
+    """What came of one.
+
+    Attributes:
+        was_running: the run, when the signals were sent; else it was no trial.
+        status: with which the run ended.
+    """
+
+    was_running: bool
+    status: int
+    after_s: float
+    losses: list[str]
+
+    def __str__(self) -> str:
+        when = f"after {self.after_s:.1f} s" if self.was_running else "too late"
+        return f"{when}, status {self.status}: {self.losses or 'nothing lost'}"
+
+
 def _attack(
-    job: JobFolder, who: str, signals: tuple[signal.Signals, ...], after_s: float, tally: Tally
-) -> list[str]:
-    """Run, signal, wait for the end; what is wrong then."""
+    job: JobFolder, who: str, signals: tuple[signal.Signals, ...], after_s: float
+) -> Attack:
+    """Run, signal, wait for the end; see what is wrong then."""
     began_s = time.monotonic()
-    run = Run(gramflow("run", job.manifest, PREFECT_API_URL="", PREFECT_HOME=""))
+    run = Run(gramflow("run", job.manifest, PREFECT_API_URL=""))
     while run.process.poll() is None and (
         time.monotonic() - began_s < after_s or run.victim(who) is None
     ):
         run.look()
         time.sleep(0.02)
-    ended_by_itself = run.process.poll() is not None
     run.look()
     victim = run.victim(who)
-    for one in signals if victim is not None and not ended_by_itself else ():
-        try:
-            os.kill(victim, one)
-        except ProcessLookupError:
-            break
+    was_running = victim is not None and run.process.poll() is None
+    sent_s = time.monotonic() - began_s
+    if victim is not None and was_running:
+        for one in signals:
+            with suppress(ProcessLookupError):
+                os.kill(victim, one)
     try:
         output, _ = run.process.communicate(timeout=END_TIMEOUT_S)
     except subprocess.TimeoutExpired:
         run.process.kill()
         output, _ = run.process.communicate()
-        return [f"did not end within {END_TIMEOUT_S:g} s: {output}"]
+        return Attack(True, -9, sent_s, [f"did not end within {END_TIMEOUT_S:g} s: {output}"])
     status = run.process.returncode
-    tally.trials += 1
-    tally.ended += status != 0
     losses = [*run.left_running(), *_lost(job.out)]
     expected = {0, *(-one for one in signals), *(128 + one for one in signals)}
+    if who != "command" and "error: the Prefect server" in output:
+        expected.add(2)  # before the run had begun
     if status not in expected or "Traceback" in output:
         losses.append(f"ended with status {status}: {output}")
-    return losses
+    return Attack(was_running, status, sent_s, losses)
 
 
 def _lost(out: Path) -> Iterator[str]:
@@ -265,7 +292,7 @@ def _sha256(file: Path) -> str:
 
 
 def _finished(job: JobFolder, *arguments: str | Path) -> None:
-    process = gramflow("run", job.manifest, *arguments, PREFECT_API_URL="", PREFECT_HOME="")
+    process = gramflow("run", job.manifest, *arguments, PREFECT_API_URL="")
     output, _ = process.communicate(timeout=10 * END_TIMEOUT_S)
     if process.returncode != 0:
         raise SystemExit(f"a run without signals ended with {process.returncode}: {output}")
