@@ -105,6 +105,8 @@ def replay(origins: Origins, row: Row) -> Replayed:
     Raises:
         CannotReplay: its content or style is gone or has changed, or the encoder is another.
     """
+    if "pair_id" not in row:
+        raise CannotReplay("its row is of an older gramflow, which did not say all that it takes")
     stylizer = _stylizer(origins, row) if row["style_path"] else None
     base = _base(origins, row)
     (variant,) = base.variants

@@ -19,6 +19,7 @@ from tests.flows.conftest import TINY, JobFolder
 from tests.flows.pictures import photo
 from tests.flows.processes import finished, gramflow, wait_until
 
+DAY_S = 86_400
 # Seconds since 1970 that every process is told, shifted by what the file SHIFT says just then.
 CLOCK = r"""
 #define _GNU_SOURCE
@@ -27,17 +28,21 @@ CLOCK = r"""
 #include <stdlib.h>
 #include <sys/time.h>
 #include <time.h>
-static long shift(void) {
-    long seconds = 0;
-    FILE *file = fopen(getenv("SHIFT"), "r");
-    if (file) { if (fscanf(file, "%ld", &seconds) != 1) seconds = 0; fclose(file); }
+static long shift(const struct timespec *now) {
+    static long seconds, read_at_tenth;
+    long tenth = now->tv_sec * 10 + now->tv_nsec / 100000000;
+    if (tenth != read_at_tenth) {
+        read_at_tenth = tenth;
+        FILE *file = fopen(getenv("SHIFT"), "r");
+        if (file) { if (fscanf(file, "%ld", &seconds) != 1) seconds = 0; fclose(file); }
+    }
     return seconds;
 }
 int clock_gettime(clockid_t id, struct timespec *at) {
     static int (*real)(clockid_t, struct timespec *);
     if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
     int status = real(id, at);
-    if (id == CLOCK_REALTIME) at->tv_sec += shift();
+    if (id == CLOCK_REALTIME) at->tv_sec += shift(at);
     return status;
 }
 int gettimeofday(struct timeval *at, void *zone) {
@@ -149,23 +154,22 @@ def clock(tmp_path: Path) -> dict[str, str]:
     return {"LD_PRELOAD": str(library), "SHIFT": str(tmp_path / "shift")}
 
 
-@pytest.mark.parametrize("jump_s", [-86_400 * 400, 86_400 * 400])
-def test_a_clock_that_jumps_in_mid_run_loses_nothing(
-    jump_s: int, job: JobFolder, clock: dict[str, str]
-) -> None:
+def test_a_clock_that_jumps_in_mid_run_loses_nothing(job: JobFolder, clock: dict[str, str]) -> None:
     job.write(stylize=TINY | {"override": {"scales": [[1.0, 200]], "least_fall": 0}})
     undisturbed = job.folder / "undisturbed"
     job.run(out=undisturbed)
     process = gramflow("run", job.manifest, **clock)
-    wait_until(lambda: bool(Ledger(job.out).ids().done), "the first chunk is on record")
-    Path(clock["SHIFT"]).write_text(str(jump_s))
+    for images, jump_s in ((4, -400 * DAY_S), (12, 400 * DAY_S)):
+        wait_until(
+            lambda images=images: len(Ledger(job.out).ids().done) >= images,
+            f"{images} images are on record",
+        )
+        Path(clock["SHIFT"]).write_text(str(jump_s))
     output, _ = process.communicate(timeout=100)
     assert process.returncode == 0, output
     _is_whole(job.out, 36)
     assert job.images() == job.images(undisturbed)
-    status, output = finished("run", job.manifest, **clock)
-    assert status == 0, output
-    assert "0 made in this run" in output
+    assert job.run().made == 0
 
 
 def test_a_photograph_changed_under_a_clock_set_back_is_seen(

@@ -91,6 +91,12 @@ def test_what_has_changed_or_is_gone_is_named(job: JobFolder, dataset: FinishedD
         replay(origins_of(dataset), row)
 
 
+def test_a_row_of_an_older_version_is_named(dataset: FinishedDataset) -> None:
+    row = {name: value for name, value in _of(dataset, "original").items() if name != "pair_id"}
+    with pytest.raises(CannotReplay, match="its row is of an older gramflow"):
+        replay(origins_of(dataset), row)
+
+
 def test_another_encoder_is_named(dataset: FinishedDataset) -> None:
     row = _of(dataset, "stylized") | {"encoder_sha256": "1" * 64}
     with pytest.raises(CannotReplay, match="encoder random has other weights here"):

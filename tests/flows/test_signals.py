@@ -13,7 +13,7 @@ import pytest
 
 from manifests.ledger import Ledger
 from tests.flows.conftest import TINY, JobFolder
-from tests.flows.processes import finished, gramflow, processes_with, wait_until
+from tests.flows.processes import gramflow, processes_with, wait_until
 
 SLOW = TINY | {"override": {"scales": [[1.0, 3000]], "least_fall": 0}}
 OWN_SERVER = {"PREFECT_API_URL": "", "PREFECT_HOME": ""}
@@ -41,12 +41,8 @@ def test_a_run_stops_in_good_order(asked: signal.Signals, job: JobFolder) -> Non
     assert process.returncode == 128 + asked, output
     assert "are kept" in output
     assert "same command again" in output
-    kept = on_record(job)
     job.write()
-    status, output = finished("run", job.manifest)
-    assert status == 0, output
-    assert kept
-    assert "36 images in" in output
+    assert job.run().dataset == 36
 
 
 def test_the_second_ctrl_c_ends_a_run_at_once(job: JobFolder) -> None:
@@ -106,7 +102,7 @@ def test_ctrl_c_while_the_server_comes_up_leaves_none(job: JobFolder) -> None:
     is_gone(guard)
 
 
-@pytest.mark.parametrize("delay_s", [0.1, 0.3, 0.6, 1.0, 1.5])
+@pytest.mark.parametrize("delay_s", [0.1, 0.4, 1.0])
 def test_ctrl_c_during_imports_is_one_sentence(delay_s: float, job: JobFolder) -> None:
     process = gramflow("plan", job.manifest)
     time.sleep(delay_s)
