@@ -304,9 +304,6 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    # Commands ignore what their starter does, and one in the background ignores these.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     with tempfile.TemporaryDirectory(prefix="soak") as folder:
         tallies = soak(given.kills, given.seed, Path(folder))
     print(f"{'signalled':<12}{'with':<10}{'trials':>8}{'ended by it':>13}{'losses':>8}")
