@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -32,15 +30,16 @@ from flows.progress import (
     Stopped,
     Waiting,
     current_control,
+    outcome_kept,
 )
 from flows.turns import folder_to_itself, gpu_slots
-from flows.version import VERSION
+from flows.version import VERSION, cpu_capability, library_versions
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo, first_images
 from manifests.durable import check_stays_inside
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
-from manifests.storage import place
+from manifests.storage import Place, is_in_store, place
 
 # Enough threads for any number of lanes; how many chunks are underway is limited below.
 _WORKERS = (os.cpu_count() or 1) + (1 + MOST_BESIDE_LANES) * len(choose_devices())
@@ -110,24 +109,25 @@ def stylize_dataset(
         NoGpuSlots: the server does not say how many GPUs there are; nothing was done.
     """
     control = current_control()
-    # A worker starts each run in a temporary folder, of which nothing is kept.
-    if out is not None and not place(str(out)).is_absolute():
-        raise ValueError(f"out: expected a whole path, got {out}")
-    read = read_for_run(manifest_path, out, encoder, weights)
-    devices = choose_devices() if read.manifest.styles else []
-    # What the folder and the content hold is looked at when nobody else changes the one any more.
-    turns = replace(control, tell=_logged_too(control.tell))
-    with (
-        folder_to_itself(output_folder(read), wait_s, turns) as check_in_use,
-        gpu_slots(devices, turns),
-    ):
-        job = prepare(read, _told_as_hashing(control))
-        try:
-            return _make(job, control, limit, retry_failed, check_in_use)
-        except BaseException:
-            # Chunks that are underway, in other threads, end at once too.
-            control.stop.set()
-            raise
+    with outcome_kept(control) as keep:
+        # A worker starts each run in a temporary folder, of which nothing is kept.
+        if out is not None and not place(str(out)).is_absolute():
+            raise ValueError(f"out: expected a whole path, got {out}")
+        read = read_for_run(manifest_path, out, encoder, weights)
+        devices = choose_devices() if read.manifest.styles else []
+        turns = replace(control, tell=_logged_too(control.tell))
+        # What folder and content hold is looked at when nobody else changes the folder any more.
+        with (
+            folder_to_itself(output_folder(read), wait_s, turns) as check_in_use,
+            gpu_slots(devices, turns),
+        ):
+            job = prepare(read, _told_as_hashing(control))
+            try:
+                return keep(_make(job, control, limit, retry_failed, check_in_use))
+            except BaseException:
+                # Chunks that are underway, in other threads, end at once too.
+                control.stop.set()
+                raise
 
 
 def _make(
@@ -335,8 +335,17 @@ def _about(job: Job) -> dict[str, Any]:
         "manifest": job.plan.manifest.model_dump(mode="json"),
         "engine": asdict(job.plan.engine) | {"size": job.plan.size} if job.stylizer else None,
         "device": ", ".join(map(str, job.devices)) if job.stylizer else None,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "albumentations", "pillow", "numpy")},
-        },
+        "manifest_file": _seen_from(job.out, job.plan.read.file),
+        "machine": {"torch_threads": job.lanes.threads, "cpu": cpu_capability()},
+        "versions": library_versions(),
     }
+
+
+def _seen_from(folder: Place, file: Path) -> str:
+    """The file's path relative to the folder, so that both can be moved together."""
+    if is_in_store(folder):
+        return str(file)
+    try:
+        return os.path.relpath(file, folder).replace(os.sep, "/")
+    except ValueError:  # another drive of Windows
+        return str(file)

@@ -12,11 +12,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from flows.guard import UP
 from manifests.storage import Place, local_folder
 
 _START_TIMEOUT_S = 120.0
@@ -36,6 +37,8 @@ _SETTINGS = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     # Errors are the command line's to show, in one sentence; Prefect's page has the details.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    # Nor are each event and log line that a server which is gone does not take.
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }
 
 
@@ -90,9 +93,11 @@ def prefect_server(home: Path) -> Iterator[str]:
     os.environ["PREFECT_API_URL"] = url
     try:
         _wait_until_healthy(url, guard, log)
+        _have_it_kept_up(guard)
         yield url
     finally:
-        _drain()
+        if _is_healthy(url):
+            _drain()
         del os.environ["PREFECT_API_URL"]
         _stop(guard)
 
@@ -163,13 +168,26 @@ def _wait_until_healthy(url: str, guard: subprocess.Popen[bytes], log: Path) -> 
     while time.monotonic() < deadline:
         if guard.poll() is not None:
             break
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=1) as answer:
-                if answer.status == 200:
-                    return
-        except (OSError, urllib.error.URLError):
-            time.sleep(_POLL_S)
+        if _is_healthy(url):
+            return
+        time.sleep(_POLL_S)
     raise ServerError(f"the Prefect server did not start; its last words are in {log}")
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _have_it_kept_up(guard: subprocess.Popen[bytes]) -> None:
+    """Tell the guard that the server is up: if it ends by itself, it is to be started again."""
+    assert guard.stdin is not None
+    with suppress(BrokenPipeError):  # the guard is gone; the run goes on as without a server
+        guard.stdin.write(UP)
+        guard.stdin.flush()
 
 
 def _drain() -> None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flows.commands.console import (
     INTERRUPTED,
     SOME_FAILED,
-    error_console,
     out_console,
     say,
 )
+from flows.commands.stopping import status_of, stopped_by_signals
 
 if TYPE_CHECKING:
     from flows.dataset import Summary
-    from flows.progress import Control
 
 _FAILURES_SHOWN = 20
 
@@ -56,17 +53,20 @@ def run_manifest(
 
 def run_shown(run: Callable[[], Summary]) -> int:
     """Run a flow with a display, under a server that is there; exit status."""
-    from flows.progress import Control, Stopped, controlled_by
+    from flows.attended import attended
+    from flows.progress import Control, Stopped
     from flows.terminal import RunDisplay
 
     with RunDisplay(out_console) as display:
         control = Control(tell=display.tell)
-        with controlled_by(control), _ctrl_c_stops(control):
+        with stopped_by_signals(control.stop) as asked:
             try:
-                summary = run()
-            except Stopped:
-                raise KeyboardInterrupt from None
-    return _report(summary)
+                summary = attended(run, control)
+            except Stopped:  # before there was a plan
+                say("stopped before anything was made; to go on, give the same command again")
+                return status_of(asked[0])
+    status = _report(summary)
+    return status_of(asked[0]) if summary.stopped and asked else status
 
 
 def _report(summary: Summary) -> int:
@@ -94,20 +94,3 @@ def _report(summary: Summary) -> int:
     if summary.failures:
         say(f"all failures: {summary.out}/failures.jsonl; try them again with --retry-failed")
     return SOME_FAILED if summary.failures else 0
-
-
-@contextmanager
-def _ctrl_c_stops(control: Control) -> Iterator[None]:
-    """The first Ctrl-C asks the run to stop, the second is Python's own."""
-    previous = signal.getsignal(signal.SIGINT)
-
-    def stop(signum: int, frame: Any) -> None:
-        error_console.print("stopping; what is finished is kept (Ctrl-C again to break off)")
-        control.stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
