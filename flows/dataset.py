@@ -36,6 +36,7 @@ from manifests.comparison import FilesOnDisk, Todo, first_images
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
 from manifests.in_use import in_use
+from manifests.plan import Plan, stylize_parameters
 
 # Enough threads for any number of lanes; how many chunks are underway is limited below.
 _WORKERS = (os.cpu_count() or 1) + (1 + MOST_BESIDE_LANES) * len(choose_devices())
@@ -123,7 +124,7 @@ def _make(job: Job, control: Control, limit: int | None, retry_failed: bool) -> 
     for chunk in chunks_to_do():
         tasks += 1
         pairs += chunk.pairs
-        work += job.work(chunk)
+        work += job.workshop.work(chunk)
     control.tell(Started(images, to_do, pairs, work))
 
     tally = _Tally()
@@ -279,10 +280,14 @@ def _about(job: Job) -> dict[str, Any]:
     return {
         "gramflow_version": VERSION,
         "manifest": job.plan.manifest.model_dump(mode="json"),
-        "engine": asdict(job.plan.engine) | {"size": job.plan.size} if job.stylizer else None,
+        "engine": _engine(job.plan) if job.stylizer else None,
         "device": ", ".join(map(str, job.devices)) if job.stylizer else None,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "albumentations", "pillow", "numpy")},
         },
     }
+
+
+def _engine(plan: Plan) -> dict[str, Any]:
+    return asdict(plan.engine) | {"size": stylize_parameters(plan.manifest, plan.engine)["size"]}

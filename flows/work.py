@@ -11,12 +11,12 @@ from PIL import Image
 from augment.fidelity import Scores
 from augment.labels import Keep, Moved, unmoved
 from augment.recipes import Recipe, Varied
-from flows.job import Job
 from flows.load import FileAtFault, Loaded, load
 from flows.progress import ChunkDone, Control
 from flows.ready import ChunkRows, Ready
 from flows.rows import done_row, failed_rows
 from flows.stylizing import stylized
+from flows.workshop import Workshop
 from manifests.chunks import Chunk
 from manifests.durable import write_whole
 from manifests.identity import seed_of
@@ -25,7 +25,7 @@ from manifests.ledger import Row
 from manifests.plan import Base, Variant
 
 
-def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
+def work_chunk(shop: Workshop, chunk: Chunk, control: Control) -> ChunkDone:
     """Make every image of a chunk and put the chunk on record.
 
     A file that cannot be used fails the images that need it; nothing else is lost by it.
@@ -35,11 +35,11 @@ def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
         OSError: when the output cannot be written.
     """
     rows = ChunkRows()
-    recipes = _recipes(job)
+    recipes = _recipes(shop)
     optimiser_s = 0.0
     images: Iterable[Ready]
     if chunk.pairs:
-        images, optimiser_s = stylized(job, chunk.bases, control, rows)
+        images, optimiser_s = stylized(shop, chunk.bases, control, rows)
     else:
         images = _as_they_are(chunk.bases, control, rows)
     for image in images:
@@ -47,27 +47,25 @@ def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
         for variant in base.variants:
             control.check()
             try:
-                rows.done.append(_write(job, image, variant, recipes))
+                rows.done.append(_write(shop, image, variant, recipes))
             except ValueError as error:
                 only = replace(base, variants=(variant,))
                 rows.failed += failed_rows(only, base.content.name, str(error))
-    job.ledger.record(chunk, rows.done, rows.failed, rows.left_out)
+    shop.ledger.record(chunk, rows.done, rows.failed, rows.left_out)
     return ChunkDone(
         images=len(rows.done),
         failed=len(rows.failed),
         left_out=len(rows.left_out),
         pairs=chunk.pairs,
-        work=job.work(chunk),
+        work=shop.work(chunk),
         optimiser_s=optimiser_s,
     )
 
 
-def _recipes(job: Job) -> dict[str, Recipe]:
-    augment = job.plan.manifest.augment
+def _recipes(shop: Workshop) -> dict[str, Recipe]:
+    augment = shop.manifest.augment
     keep = Keep(augment.min_visibility, augment.min_area)
-    return {
-        name: Recipe(steps, job.plan.categories, keep) for name, steps in augment.recipes.items()
-    }
+    return {name: Recipe(steps, shop.categories, keep) for name, steps in augment.recipes.items()}
 
 
 def _as_they_are(bases: Sequence[Base], control: Control, rows: ChunkRows) -> Iterator[Ready]:
@@ -80,22 +78,23 @@ def _as_they_are(bases: Sequence[Base], control: Control, rows: ChunkRows) -> It
             rows.failed += failed_rows(base, fault.name, fault.error)
 
 
-def _write(job: Job, image: Ready, variant: Variant, recipes: dict[str, Recipe]) -> Row:
+def _write(shop: Workshop, image: Ready, variant: Variant, recipes: dict[str, Recipe]) -> Row:
     """Vary, encode and write one file, and its semantic mask.
 
     Raises:
         ValueError: if the recipe cannot be applied to this image.
     """
     varied = _varied(image, variant, recipes)
-    pixels, output = np.ascontiguousarray(varied.image), job.plan.manifest.output.image
+    pixels, output = np.ascontiguousarray(varied.image), shop.manifest.output.image
     data = encode_image(Image.fromarray(pixels), output.type, output.quality)
-    write_whole(job.out / variant.file, data, job.ledger.temporary_folder)
+    write_whole(shop.out / variant.file, data, shop.ledger.temporary_folder)
     if varied.semantic_mask is not None:
         classes = Image.fromarray(np.ascontiguousarray(varied.semantic_mask))
         mask = encode_image(classes, "png", quality=100)
-        write_whole(job.out / variant.mask_file, mask, job.ledger.temporary_folder)
+        write_whole(shop.out / variant.mask_file, mask, shop.ledger.temporary_folder)
     return done_row(
-        job.plan,
+        shop.manifest,
+        shop.engine,
         image.loaded.base,
         variant,
         size=(pixels.shape[1], pixels.shape[0]),
