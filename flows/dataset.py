@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
+import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib.metadata import version
 from itertools import count, islice
 from pathlib import Path
@@ -19,8 +21,6 @@ from prefect.states import Cancelled, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
-from flows.devices import Work, chunk_worker
-from flows.engine import MOST_BESIDE_LANES, choose_devices
 from flows.job import Job, prepare, read_for_run
 from flows.progress import (
     ChunkDone,
@@ -30,6 +30,7 @@ from flows.progress import (
     Stopped,
     current_control,
 )
+from flows.runners import Runner, Workers, check_answers, check_runner, workers
 from flows.version import VERSION
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo, first_images
@@ -38,10 +39,10 @@ from manifests.exporters.formats import export, formats_there, remove_exports_in
 from manifests.in_use import in_use
 from manifests.plan import Plan, stylize_parameters
 
-# Enough threads for any number of lanes; how many chunks are underway is limited below.
-_WORKERS = (os.cpu_count() or 1) + (1 + MOST_BESIDE_LANES) * len(choose_devices())
 # Prefect's default server shows a flow of many more tasks slowly or not at all.
 _TASKS_PER_FLOW = 1000
+# How many chunks are underway is limited below.
+_AS_MANY_THREADS_AS_TASKS: Any = ThreadPoolTaskRunner(max_workers=sys.maxsize)
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Summary:
 @flow(
     name="stylize-dataset",
     flow_run_name="stylize {manifest_path.stem}",
-    task_runner=ThreadPoolTaskRunner(max_workers=_WORKERS),  # type: ignore[arg-type]
+    task_runner=_AS_MANY_THREADS_AS_TASKS,
     persist_result=False,
 )
 def stylize_dataset(
@@ -83,6 +84,8 @@ def stylize_dataset(
     retry_failed: bool = False,
     encoder: str | None = None,
     weights: Path | None = None,
+    runner: Runner = "threads",
+    dask_address: str | None = None,
 ) -> Summary:
     """Make every image of the manifest that is not on record yet, then the dataset's indexes.
 
@@ -92,21 +95,34 @@ def stylize_dataset(
         limit: make at most this many images in this run.
         retry_failed: try again what failed before.
         encoder, weights: replace the manifest's.
+        runner: who works the chunks: this machine alone, or processes of Dask or Ray.
+        dask_address: of the scheduler of an existing Dask cluster.
 
     Raises:
         ManifestError: the manifest cannot be used; nothing was done.
         EncoderUnavailable: the encoder's weights cannot be had; nothing was done.
         DeviceLost: one of several devices broke down; what is on record is kept.
         OutputInUse: another process writes into the output folder; nothing was done.
+        WorkersError: the runner cannot be used, or its workers are gone; what is on record is kept.
     """
     control = current_control()
+    check_runner(runner, dask_address)
+    if dask_address is not None:
+        check_answers(dask_address)
     read = read_for_run(manifest_path, out, encoder, weights)
     job = prepare(read, _told_as_hashing(control))
     with in_use(job.out):
-        return _make(job, control, limit, retry_failed)
+        runner_of = partial(workers, runner, dask_address)
+        return _make(job, runner_of, control, limit, retry_failed)
 
 
-def _make(job: Job, control: Control, limit: int | None, retry_failed: bool) -> Summary:
+def _make(
+    job: Job,
+    runner_of: Callable[[Job, int, Control], AbstractContextManager[Workers]],
+    control: Control,
+    limit: int | None,
+    retry_failed: bool,
+) -> Summary:
     job.ledger.clear_temporary()
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
 
@@ -129,8 +145,8 @@ def _make(job: Job, control: Control, limit: int | None, retry_failed: bool) -> 
 
     tally = _Tally()
     chunks = chunks_to_do()
-    with chunk_worker(job, tasks, control) as work_chunk:
-        run = _Run(job, work_chunk, control, tally)
+    with runner_of(job, tasks, control) as those:
+        run = _Run(job.plan.manifest.name, those, control, tally)
         if tasks <= _TASKS_PER_FLOW:
             _run_chunks(run, chunks)
         else:
@@ -142,7 +158,7 @@ def _make(job: Job, control: Control, limit: int | None, retry_failed: bool) -> 
     exported = Exported()
     exports: tuple[str, ...] = ()
     if not stopped:
-        exported = export_imagefolder(job.out, job.plan, job.ledger, _about(job))
+        exported = export_imagefolder(job.out, job.plan, job.ledger, _about(job, those.devices))
         if exported.images:
             exports = _export_formats(job)
         else:
@@ -197,8 +213,8 @@ class _Tally:
 class _Run:
     """What the chunks of one run share."""
 
-    job: Job
-    work_chunk: Work
+    name: str
+    workers: Workers
     control: Control
     tally: _Tally
 
@@ -206,7 +222,7 @@ class _Run:
 @task(name="chunk", cache_policy=NO_CACHE, persist_result=False)
 def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
     try:
-        done = run.work_chunk(chunk)
+        done = run.workers.work(chunk)
     except Stopped:
         return Cancelled(message="stopped by the user")
     except Exception as error:
@@ -221,7 +237,7 @@ def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
 
 def _run_chunks(run: _Run, chunks: Iterable[Chunk]) -> None:
     """Submit one task a chunk, and the next when one is done: memory holds those underway."""
-    places = threading.Semaphore(run.job.places)
+    places = threading.Semaphore(run.workers.places)
     futures: list[PrefectFuture[Any]] = []
     for chunk in chunks:
         places.acquire()
@@ -246,8 +262,8 @@ def _run_in_parts(run: _Run, chunks: Iterator[Chunk], parts: int) -> None:
     part_flow = flow(
         run_part,
         name="stylize-dataset-part",
-        flow_run_name=f"{run.job.plan.manifest.name} · part {{part}}/{parts}",
-        task_runner=ThreadPoolTaskRunner(max_workers=_WORKERS),  # type: ignore[arg-type]
+        flow_run_name=f"{run.name} · part {{part}}/{parts}",
+        task_runner=_AS_MANY_THREADS_AS_TASKS,
         persist_result=False,
     )
     for part in range(1, parts + 1):
@@ -275,13 +291,13 @@ def _told_as_hashing(control: Control) -> Callable[[], None]:
     return on_file
 
 
-def _about(job: Job) -> dict[str, Any]:
+def _about(job: Job, devices: Sequence[str]) -> dict[str, Any]:
     """What dataset.json says of how the dataset was made."""
     return {
         "gramflow_version": VERSION,
         "manifest": job.plan.manifest.model_dump(mode="json"),
         "engine": _engine(job.plan) if job.stylizer else None,
-        "device": ", ".join(map(str, job.devices)) if job.stylizer else None,
+        "device": ", ".join(devices) if job.stylizer else None,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("torch", "albumentations", "pillow", "numpy")},

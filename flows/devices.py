@@ -20,7 +20,6 @@ from flows.worker_process import (
     Raised,
     WorkerProcess,
     end,
-    order,
     started,
     stop,
     stop_passed_on,
@@ -65,13 +64,12 @@ def chunk_worker(job: Job, chunks: int, control: Control) -> Iterator[Work]:
     if len(devices) < 2:
         yield lambda chunk: work_chunk(job.workshop, chunk, control)
         return
+    order = Order.of(job.plan.read, job.workshop)
     processes: list[WorkerProcess] = []
     try:
         for device in devices:
             environment = seeing_only(device, os.environ, cores_each(len(job.devices)))
-            processes.append(started(job.lanes.places, environment))
-        for device, process in zip(devices, processes):
-            order(process, Order.of(job.plan.read, job.workshop), device.type)
+            processes.append(started(order, device.type, job.lanes.places, environment))
         with stop_passed_on(control, lambda: [stop(process) for process in processes]):
             yield _worked_by([_Worker(*pair) for pair in zip(devices, processes)], control)
     finally:

@@ -49,8 +49,10 @@ class WorkerProcess:
     places: tuple[Connection, ...]
 
 
-def started(places: int, environment: Mapping[str, str]) -> WorkerProcess:
-    """A process that works so many chunks at a time, once it has its order."""
+def started(
+    order: Order, device_type: str, places: int, environment: Mapping[str, str]
+) -> WorkerProcess:
+    """A process that works so many chunks at a time, on a device of that type."""
     pipes = [Pipe() for _ in range(1 + places)]
     descriptors = [theirs.fileno() for _, theirs in pipes]
     process = subprocess.Popen(
@@ -64,12 +66,8 @@ def started(places: int, environment: Mapping[str, str]) -> WorkerProcess:
     for _, theirs in pipes:
         theirs.close()
     lifeline, *rest = (ours for ours, _ in pipes)
+    _tell(lifeline, (order, device_type))
     return WorkerProcess(process, lifeline, tuple(rest))
-
-
-def order(worker: WorkerProcess, order: Order, device_type: str) -> None:
-    """Tell a process what to make, and on which kind of device."""
-    _tell(worker.lifeline, (order, device_type))
 
 
 def stop(worker: WorkerProcess) -> None:

@@ -30,13 +30,17 @@ def run_manifest(
     retry_failed: bool = False,
     encoder: str | None = None,
     weights: Path | None = None,
+    runner: str = "threads",
+    dask_address: str | None = None,
 ) -> int:
     """Run the flow under a Prefect server; exit status."""
     from flows.job import check_manifest, output_folder, read_for_run
     from flows.progress import Control, controlled_by
+    from flows.runners import check_runner
     from flows.server import home_of, prefect_server
     from flows.terminal import RunDisplay
 
+    check_runner(runner, dask_address)
     read = read_for_run(manifest, out, encoder, weights)
     check_manifest(read)
     with prefect_server(home_of(output_folder(read))):
@@ -52,6 +56,8 @@ def run_manifest(
                     retry_failed=retry_failed,
                     encoder=encoder,
                     weights=weights,
+                    runner=runner,
+                    dask_address=dask_address,
                 )
     return _report(summary)
 
