@@ -13,9 +13,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import resource_tracker
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -36,7 +38,8 @@ from manifests.chunks import Chunk
 
 _ANSWER_TIMEOUT_S = 10.0
 _NOBODY_TIMEOUT_S = 60.0
-_STOP_TIMEOUT_S = 10.0
+_STOP_TIMEOUT_S = 5.0
+_TELL_TIMEOUT_S = 2.0
 _POLL_S = 0.5
 # A chunk whose worker dies is repeated so often; then its bases are tried one by one.
 _REPEATS = 1
@@ -63,9 +66,9 @@ def dask_workers(job: Job, chunks: int, control: Control, address: str | None) -
             client = stack.enter_context(connected(address))
             devices, cores = ("the workers' of a Dask cluster",), None
         errand = Errand.of(job)
-        everywhere = partial(client.run, on_error="ignore")
-        stack.callback(everywhere, leave_run, errand.run)
-        stack.enter_context(stop_passed_on(control, partial(everywhere, stop_run, errand.run)))
+        stack.callback(_tell_workers, client, leave_run, errand.run)
+        tell_to_stop = partial(_tell_workers, client, stop_run, errand.run)
+        stack.enter_context(stop_passed_on(control, tell_to_stop))
         threads = client.nthreads()
         presence = _Presence(client)
 
@@ -167,6 +170,18 @@ def _work(errand: Errand, chunk: Chunk, cores: int | None, alone: bool) -> Chunk
     return work_for_run(errand, chunk, cores or get_worker().state.nthreads, alone)
 
 
+def _tell_workers(client: Client, function: Callable[[str], None], run: str) -> None:
+    """Call it in every worker; one that does not answer is not waited for."""
+
+    def tell() -> None:
+        with suppress(OSError, RuntimeError, CancelledError):
+            client.run(function, run, on_error="ignore")
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    thread.join(_TELL_TIMEOUT_S)
+
+
 def _version_finder() -> Callable[[], str | None]:
     """Pickled with its code, so that it runs where there is no gramflow."""
 
@@ -235,6 +250,8 @@ def _out_of_reach_of_ctrl_c() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    # Its start unblocks the signal.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -17,6 +17,7 @@ from flows.workshop import Order
 from manifests.chunks import Chunk
 
 _POLL_S = 0.1
+_TELL_AGAIN_S = 1.0
 _END_TIMEOUT_S = 10.0
 
 
@@ -101,14 +102,17 @@ def end(workers: Sequence[WorkerProcess]) -> None:
 
 @contextmanager
 def stop_passed_on(control: Control, pass_on: Callable[[], None]) -> Iterator[None]:
-    """Calls `pass_on` once, from another thread, when the run is to stop during the block."""
+    """Calls `pass_on` from another thread when the run is to stop during the block.
+
+    Again and again, for processes that start meanwhile.
+    """
     over = threading.Event()
 
     def wait() -> None:
         while not over.wait(_POLL_S):
             if control.stop.is_set():
                 pass_on()
-                return
+                over.wait(_TELL_AGAIN_S)
 
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
