@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import dask
-from distributed import Client, Future, KilledWorker, Nanny, Scheduler, Security, get_worker
+from distributed import Client, Future, KilledWorker, Nanny, Scheduler, Security
 from distributed.deploy.spec import SpecCluster
 from prefect_dask import DaskTaskRunner
 
@@ -30,7 +30,7 @@ from flows.devices import seeing_only
 from flows.job import Job
 from flows.progress import ChunkDone, Control, Stopped
 from flows.runners import Workers
-from flows.station import Errand, leave_run, stop_run, work_for_run
+from flows.station import Errand, leave_run, stop_run, work_on_dask
 from flows.version import VERSION
 from flows.worker_process import stop_passed_on
 from flows.workshop import WorkersError
@@ -73,7 +73,7 @@ def dask_workers(job: Job, chunks: int, control: Control, address: str | None) -
         presence = _Presence(client)
 
         def work(chunk: Chunk) -> ChunkDone:
-            send = partial(client.submit, _work, errand, chunk, cores, pure=False)
+            send = partial(client.submit, work_on_dask, errand, chunk, cores, pure=False)
             try:
                 return _result(send(alone=False), presence, control)
             except KilledWorker:
@@ -163,11 +163,6 @@ def _own_cluster(job: Job, chunks: int) -> Iterator[Client]:
         with dask.config.set(nothing), _out_of_reach_of_ctrl_c():
             client = runner.client
         yield client
-
-
-def _work(errand: Errand, chunk: Chunk, cores: int | None, alone: bool) -> ChunkDone:
-    """In a worker; where nobody said how many cores it may use, it has as many as threads."""
-    return work_for_run(errand, chunk, cores or get_worker().state.nthreads, alone)
 
 
 def _tell_workers(client: Client, function: Callable[[str], None], run: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,6 +59,16 @@ def check_answers(dask_address: str) -> None:
         pass
 
 
+def _prepare_ray() -> None:
+    """A cluster of our own takes orders from those alone who have a token; Ray, which listens on
+    every network, reads of it when it is imported.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if "ray" not in sys.modules and "RAY_ADDRESS" not in os.environ:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
 @contextmanager
 def workers(
     runner: str, dask_address: str | None, job: Job, chunks: int, control: Control
@@ -75,6 +88,7 @@ def workers(
         with dask_workers(job, chunks, control, dask_address) as those:
             yield those
     else:
+        _prepare_ray()
         from flows.ray_workers import ray_workers
 
         with ray_workers(job, chunks, control) as those:

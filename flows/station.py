@@ -70,6 +70,30 @@ def work_for_run(errand: Errand, chunk: Chunk, cores: int, alone: bool) -> Chunk
     return work_chunk(workshop, chunk, control)
 
 
+def work_on_dask(errand: Errand, chunk: Chunk, cores: int | None, alone: bool) -> ChunkDone:
+    """In a Dask worker; where nobody said how many cores it may use, as many as it has threads."""
+    from distributed import get_worker
+
+    return work_for_run(errand, chunk, cores or get_worker().state.nthreads, alone)
+
+
+class Station:
+    """In a process of Ray."""
+
+    def __init__(self, errand: Errand, cores: int) -> None:
+        self._errand = errand
+        self._cores = cores
+
+    def work(self, chunk: Chunk, alone: bool) -> ChunkDone:
+        return work_for_run(self._errand, chunk, self._cores, alone)
+
+    def here(self) -> None:
+        """Answers."""
+
+    def stop(self) -> None:
+        stop_run(self._errand.run)
+
+
 def stop_run(run: str) -> None:
     """Its chunks here break off."""
     _RUNS.setdefault(run, _Run()).stop.set()
