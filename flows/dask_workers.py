@@ -159,7 +159,7 @@ def _own_cluster(job: Job, chunks: int) -> Iterator[Client]:
         runner = DaskTaskRunner(cluster_class=cluster, client_kwargs=client_kwargs)
         stack.enter_context(runner)
         # Dask would set variables of this process, which its workers have from their own `env`.
-        nothing = {"distributed.nanny.pre-spawn-environ": {}}
+        nothing: dict[str, Any] = {"distributed.nanny.pre-spawn-environ": {}}
         with dask.config.set(nothing), _out_of_reach_of_ctrl_c():
             client = runner.client
         yield client
@@ -191,7 +191,7 @@ def _version_finder() -> Callable[[], str | None]:
     return find_version
 
 
-def _result(future: Future, presence: _Presence, control: Control) -> ChunkDone:
+def _result(future: Future[ChunkDone], presence: _Presence, control: Control) -> ChunkDone:
     done = threading.Event()
     future.add_done_callback(lambda _: done.set())
     stopping_s = 0.0
@@ -204,8 +204,7 @@ def _result(future: Future, presence: _Presence, control: Control) -> ChunkDone:
     if future.cancelled():
         control.check()
         raise WorkersError(f"the Dask scheduler is gone; {_WHAT_TO_DO}")
-    result: ChunkDone = future.result()
-    return result
+    return future.result()
 
 
 @dataclass

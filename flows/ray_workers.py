@@ -17,7 +17,7 @@ from typing import Any
 import ray
 import ray._private.worker
 from prefect_ray import RayTaskRunner
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayTaskError
 
 from flows.job import Job
 from flows.progress import ChunkDone, Control, Stopped
@@ -83,6 +83,8 @@ def _worked_by(stations: list[Any], control: Control) -> Callable[[Chunk], Chunk
             station = free.get()
             try:
                 return _result(station.work.remote(chunk, alone), control)
+            except ActorDiedError as error:
+                raise WorkersError(f"a Ray worker cannot start: {error}; {_WHAT_TO_DO}") from None
             except RayActorError as error:
                 died = error
                 _wait_until_back(station, control)

@@ -8,6 +8,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -81,7 +82,12 @@ def failures(out: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in (out / "failures.jsonl").open()]
 
 
-def test_two_processes_give_the_files_and_rows_of_one(job: JobFolder, two_cores: None) -> None:
+def test_two_processes_give_the_files_and_rows_of_one(
+    job: JobFolder, two_cores: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = job.folder / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     alone = job.folder / "alone"
     job.run(out=alone)
     listened: set[str] = set()
@@ -101,7 +107,7 @@ def test_two_processes_give_the_files_and_rows_of_one(job: JobFolder, two_cores:
     assert listened == {"127.0.0.1"}
     assert workers_of(os.getpid()) == []
     assert listening(psutil.Process()) == []
-    assert not list(Path("/tmp").glob("gramflow-dask-*"))
+    assert not list(temporary.iterdir())
 
 
 def test_a_killed_worker_loses_only_chunks_that_another_repeats(
@@ -161,7 +167,7 @@ def slow_run(job: JobFolder) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
-        env=os.environ | {"OMP_NUM_THREADS": "2"},
+        env=os.environ | {"OMP_NUM_THREADS": "2", "TMPDIR": str(job.folder)},
     )
     wait_until(lambda: bool(Ledger(job.out).ids().done), "the first chunk is on record")
     yield process
