@@ -62,7 +62,7 @@ def work_one_by_one(order: Order, workshop: Workshop, chunk: Chunk, control: Con
     # It takes the place of what it replaces: no more is optimised at a time than before.
     with (
         workshop.optimiser_slots,
-        stop_passed_on(control, lambda: [stop(worker) for worker in running]),
+        stop_passed_on(control, lambda: stop(tuple(running))),
     ):
         try:
             done = []

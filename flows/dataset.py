@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from itertools import count, islice
@@ -17,27 +17,33 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
+from prefect.logging import get_run_logger
 from prefect.states import Cancelled, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
-from flows.job import Job, prepare, read_for_run
+from flows.engine import choose_devices
+from flows.job import Job, output_folder, prepare, read_for_run
 from flows.progress import (
     ChunkDone,
     Control,
+    Event,
     Hashing,
     Started,
     Stopped,
+    Waiting,
     current_control,
 )
 from flows.runners import Runner, Workers, check_answers, check_runner, workers
+from flows.turns import folder_to_itself, gpu_slots
 from flows.version import VERSION
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo, first_images
+from manifests.durable import check_stays_inside
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
-from manifests.in_use import in_use
 from manifests.plan import Plan, stylize_parameters
+from manifests.storage import place
 
 # Prefect's default server shows a flow of many more tasks slowly or not at all.
 _TASKS_PER_FLOW = 1000
@@ -79,41 +85,62 @@ class Summary:
 )
 def stylize_dataset(
     manifest_path: Path,
-    out: Path | None = None,
+    out: str | Path | None = None,
     limit: int | None = None,
     retry_failed: bool = False,
     encoder: str | None = None,
     weights: Path | None = None,
+    wait_s: float = 0,
     runner: Runner = "threads",
     dask_address: str | None = None,
 ) -> Summary:
     """Make every image of the manifest that is not on record yet, then the dataset's indexes.
 
     Args:
-        manifest_path: the YAML manifest.
-        out: replaces the manifest's output folder.
-        limit: make at most this many images in this run.
-        retry_failed: try again what failed before.
-        encoder, weights: replace the manifest's.
-        runner: who works the chunks: this machine alone, or processes of Dask or Ray.
-        dask_address: of the scheduler of an existing Dask cluster.
+        manifest_path: The YAML manifest, with its whole path.
+        out: Replaces the manifest's output folder: a whole path, or a URL.
+        limit: Make at most this many images in this run.
+        retry_failed: Try again what failed before.
+        encoder: Replaces the manifest's: compact, vgg19, vgg16, or random (for tests).
+        weights: Replaces the manifest's file of the encoder's weights; with its whole path.
+        wait_s: Wait so many seconds for another run that writes into the output folder.
+        runner: Who works the chunks: threads (this machine), or processes of dask or ray.
+        dask_address: Of the scheduler of an existing Dask cluster, as tcp://HOST:PORT.
 
     Raises:
         ManifestError: the manifest cannot be used; nothing was done.
         EncoderUnavailable: the encoder's weights cannot be had; nothing was done.
         DeviceLost: one of several devices broke down; what is on record is kept.
         OutputInUse: another process writes into the output folder; nothing was done.
+        OutputLost: another process took the output folder over.
+        OSError: a disk or a store refused; what is on record is kept.
+        NoGpuSlots: the server does not say how many GPUs there are; nothing was done.
         WorkersError: the runner cannot be used, or its workers are gone; what is on record is kept.
     """
     control = current_control()
     check_runner(runner, dask_address)
     if dask_address is not None:
         check_answers(dask_address)
+    # A worker starts each run in a temporary folder, of which nothing is kept.
+    if out is not None and not place(str(out)).is_absolute():
+        raise ValueError(f"out: expected a whole path, got {out}")
     read = read_for_run(manifest_path, out, encoder, weights)
-    job = prepare(read, _told_as_hashing(control))
-    with in_use(job.out):
-        runner_of = partial(workers, runner, dask_address)
-        return _make(job, runner_of, control, limit, retry_failed)
+    ours = read.manifest.styles and dask_address is None
+    devices = choose_devices() if ours else []
+    # What the folder and the content hold is looked at when nobody else changes the one any more.
+    turns = replace(control, tell=_logged_too(control.tell))
+    with (
+        folder_to_itself(output_folder(read), wait_s, turns) as check_in_use,
+        gpu_slots(devices, turns),
+    ):
+        job = prepare(read, _told_as_hashing(control))
+        try:
+            runner_of = partial(workers, runner, dask_address)
+            return _make(job, runner_of, control, limit, retry_failed, check_in_use)
+        except BaseException:
+            # Chunks that are underway, in other threads, end at once too.
+            control.stop.set()
+            raise
 
 
 def _make(
@@ -122,7 +149,10 @@ def _make(
     control: Control,
     limit: int | None,
     retry_failed: bool,
+    check_in_use: Callable[[], None],
 ) -> Summary:
+    for folder in job.plan.folders():
+        check_stays_inside(job.out / folder, job.out)
     job.ledger.clear_temporary()
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
 
@@ -158,11 +188,20 @@ def _make(
     exported = Exported()
     exports: tuple[str, ...] = ()
     if not stopped:
+        check_in_use()
         exported = export_imagefolder(job.out, job.plan, job.ledger, _about(job, those.devices))
         if exported.images:
             exports = _export_formats(job)
         else:
             remove_exports_inside(job.out)
+    get_run_logger().info(
+        "%s: %d images made, %d failed, %d to be made yet; the dataset has %d",
+        job.out,
+        tally.made,
+        tally.failed,
+        pending - tally.settled,
+        exported.images,
+    )
     return Summary(
         out=str(job.out),
         made=tally.made,
@@ -279,6 +318,18 @@ def _limited(chunks: Iterable[Chunk], limit: int) -> Iterator[Chunk]:
         limit -= cut.images
         if cut.images:
             yield cut
+
+
+def _logged_too(tell: Callable[[Event], None]) -> Callable[[Event], None]:
+    """What keeps a run waiting is for Prefect's page as well."""
+    logger = get_run_logger()
+
+    def tell_both(event: Event) -> None:
+        if isinstance(event, Waiting):
+            logger.info("waiting: %s", event.why)
+        tell(event)
+
+    return tell_both
 
 
 def _told_as_hashing(control: Control) -> Callable[[], None]:

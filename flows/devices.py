@@ -70,7 +70,7 @@ def chunk_worker(job: Job, chunks: int, control: Control) -> Iterator[Work]:
         for device in devices:
             environment = seeing_only(device, os.environ, cores_each(len(job.devices)))
             processes.append(started(order, device.type, job.lanes.places, environment))
-        with stop_passed_on(control, lambda: [stop(process) for process in processes]):
+        with stop_passed_on(control, lambda: stop(processes)):
             yield _worked_by([_Worker(*pair) for pair in zip(devices, processes)], control)
     finally:
         end(processes)

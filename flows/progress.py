@@ -17,6 +17,13 @@ class Hashing:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Why the run cannot begin yet."""
+
+    why: str
+
+
+@dataclass(frozen=True)
 class Started:
     """The plan stands.
 
@@ -59,7 +66,7 @@ class ChunkDone:
     optimiser_s: float = 0.0
 
 
-Event = Hashing | Started | Optimised | ChunkDone
+Event = Hashing | Waiting | Started | Optimised | ChunkDone
 
 
 class Stopped(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import signal
 import socket
@@ -12,7 +13,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from manifests.storage import Place, local_folder
 
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 5.0
@@ -20,7 +25,10 @@ _POLL_S = 0.1
 # The server writes task records in bursts; see the settings below for the interval.
 _RECORDER_S = 1.5
 
+# A run says so often that it lives; flows/lost_runs.yaml looks for those that have ceased to.
+HEARTBEAT = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
 _SETTINGS = {
+    **HEARTBEAT,
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     # The default of one record at a time loses task records in bursts of over a thousand.
@@ -35,8 +43,13 @@ class ServerError(RuntimeError):
     """No Prefect server to talk to; the message says why and what to do."""
 
 
-def home_of(out: Path) -> Path:
-    """The folder beside an output folder where Prefect keeps the records of its runs."""
+def home_of(out: Place) -> Path:
+    """The folder where Prefect keeps the records of its runs: beside that of the output.
+
+    It is on a disk: of an output in a store, in the user's cache.
+    """
+    if not isinstance(out, Path):
+        return local_folder(out) / "prefect"
     return out.parent / f"{out.name}.prefect"
 
 
@@ -45,8 +58,8 @@ def prefect_server(home: Path) -> Iterator[str]:
     """The API's address, in PREFECT_API_URL while the block runs. Enter it before prefect is
     imported.
 
-    Uses the server that PREFECT_API_URL names, if set; else starts one on 127.0.0.1 that lives
-    as long as the block, and no longer than this process.
+    Uses the server that PREFECT_API_URL names, if set; else starts one on 127.0.0.1, whatever
+    Prefect's own settings say, that lives as long as the block, and no longer than this process.
 
     Args:
         home: PREFECT_HOME, unless the user has set one.
@@ -54,23 +67,24 @@ def prefect_server(home: Path) -> Iterator[str]:
     Raises:
         ServerError: if it does not come up, or that of PREFECT_API_URL does not answer.
     """
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
     if os.environ.get("PREFECT_API_URL"):
-        _check_answers(os.environ["PREFECT_API_URL"])
-        yield os.environ["PREFECT_API_URL"]
+        yield users_server()
         return
+    _apply_settings()
     home = Path(os.environ.setdefault("PREFECT_HOME", str(home.absolute())))
     home.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     url = f"http://127.0.0.1:{port}/api"
     log = home / "server.log"
+    # Pages of other origins that a browser on this machine shows have no business with it.
+    own_pages = {"PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}"}
     with log.open("ab") as log_file:
         guard = subprocess.Popen(
             [sys.executable, "-m", "flows.guard", "127.0.0.1", str(port)],
             stdin=subprocess.PIPE,
             stdout=log_file,
             stderr=log_file,
+            env=own_pages | os.environ,
             start_new_session=True,
         )
     os.environ["PREFECT_API_URL"] = url
@@ -81,6 +95,54 @@ def prefect_server(home: Path) -> Iterator[str]:
         _drain()
         del os.environ["PREFECT_API_URL"]
         _stop(guard)
+
+
+@cache  # once a process
+def _warn_of_open_line(url: str) -> None:
+    """Say on standard error that a server on another machine is talked to without encryption."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:  # whether it is an address at all shows when it is asked
+        return
+    if parts.scheme == "http" and host and not _is_this_machine(host):
+        print(
+            f"warning: PREFECT_API_URL: {host} is another machine and http is not encrypted: who "
+            "is on the way can read and change runs, logs and keys; use https, or a tunnel to "
+            "127.0.0.1",
+            file=sys.stderr,
+        )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def users_server() -> str:
+    """Address of the server that PREFECT_API_URL names. Call it before prefect is imported.
+
+    Raises:
+        ServerError: it names none, or that does not answer.
+    """
+    _apply_settings()
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        raise ServerError(
+            "PREFECT_API_URL: expected the address of a Prefect server, for it outlives this "
+            "command; start one with `prefect server start --host 127.0.0.1`, then set "
+            "PREFECT_API_URL=http://127.0.0.1:4200/api"
+        )
+    _warn_of_open_line(url)
+    _check_answers(url)
+    return url
+
+
+def _apply_settings() -> None:
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
 
 
 def _check_answers(url: str) -> None:

@@ -98,7 +98,7 @@ def _loaded_pairs(
     for base in bases:
         control.check()
         try:
-            image = load(base, stylizer)
+            image = load(base, stylizer, shop.manifest.max_pixels)
             pair = _pair(shop, image)
             stylizer.check(pair)
         except FileAtFault as fault:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from unicodedata import category
 
 from rich.console import Console
 from rich.progress import (
@@ -13,9 +14,11 @@ from rich.progress import (
     TextColumn,
 )
 
-from flows.progress import ChunkDone, Event, Hashing, Optimised, Started
+from flows.progress import ChunkDone, Event, Hashing, Optimised, Started, Waiting
 
 _PLAIN_LINE_EVERY_S = 10.0
+# Unicode's categories: control, format (which can turn a line round), half a character.
+_STEERING = ("Cc", "Cf", "Cs")
 
 
 class RunDisplay:
@@ -53,6 +56,9 @@ class RunDisplay:
         """Show one event."""
         if isinstance(event, Hashing):
             self._bar.update(self._task, description="reading files", note=f"{event.files}")
+        elif isinstance(event, Waiting):
+            self._bar.update(self._task, description="waiting", note=event.why)
+            self._say(f"waiting: {event.why}")
         elif isinstance(event, Started):
             self._total, self._pairs_to_do, self._work = event.to_do, event.pairs, event.work
             self._started_s = time.monotonic()
@@ -97,6 +103,13 @@ class RunDisplay:
             return
         self._last_line_s = now_s
         self._say(f"{self._images}/{self._total} images · {self._facts()}")
+
+
+def printable(text: str) -> str:
+    """Text of files and their names, without what would steer a terminal or cannot be encoded."""
+    return "".join(
+        one.encode("unicode_escape").decode() if category(one) in _STEERING else one for one in text
+    )
 
 
 def duration(seconds: float) -> str:

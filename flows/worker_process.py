@@ -71,9 +71,10 @@ def started(
     return WorkerProcess(process, lifeline, tuple(rest))
 
 
-def stop(worker: WorkerProcess) -> None:
-    """Ask it to break off its chunks."""
-    _tell(worker.lifeline, "stop")
+def stop(workers: Sequence[WorkerProcess]) -> None:
+    """Ask them to break off their chunks."""
+    for worker in workers:
+        _tell(worker.lifeline, "stop")
 
 
 def worked_at(
@@ -101,7 +102,7 @@ def end(workers: Sequence[WorkerProcess]) -> None:
 
 
 @contextmanager
-def stop_passed_on(control: Control, pass_on: Callable[[], None]) -> Iterator[None]:
+def stop_passed_on(control: Control, pass_on: Callable[[], object]) -> Iterator[None]:
     """Calls `pass_on` from another thread when the run is to stop during the block.
 
     Again and again, for processes that start meanwhile.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 import threading
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
@@ -25,6 +24,7 @@ from manifests.ledger import Ledger
 from manifests.plan import Engine
 from manifests.reading import ReadManifest
 from manifests.schema import Manifest, Pairing
+from manifests.storage import Place
 from nst_core import Stylizer
 
 
@@ -45,7 +45,7 @@ class Workshop:
     engine: Engine
     stylizer: Stylizer | None
     ledger: Ledger
-    out: Path
+    out: Place
     lanes: Lanes
     optimiser_slots: threading.Semaphore
 
@@ -71,7 +71,7 @@ class Order:
     read: ReadManifest
     categories: tuple[Category, ...]
     engine: Engine
-    out: Path
+    out: Place
     version: str = VERSION
 
     @staticmethod

@@ -159,6 +159,16 @@ class Plan:
                         mask_sha256=self._mask_sha256.get(content.file, b""),
                     )
 
+    def folders(self) -> set[str]:
+        """The folders, below that of the output, that its images and masks go to."""
+        folders: set[str] = set()
+        for content in self.content:
+            inside = content.labels.class_name or ""
+            folders.add(f"{content.split}/{inside}")
+            if content.labels.semantic_mask:
+                folders.add(f"{content.split}/masks/{inside}")
+        return folders
+
     def _check_lineage(self) -> None:
         def relatives_of(split: str) -> Iterator[Relative]:
             for content, facts in zip(self.content, self._content_facts):

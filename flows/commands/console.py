@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from flows.terminal import printable
 from manifests.errors import ManifestError, few_of_each_kind
 
 out_console = Console()
@@ -41,7 +42,8 @@ def one_sentence_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         complain("interrupted; what is finished is kept, run again to go on", INTERRUPTED)
     except RuntimeError as error:
-        if type(error).__name__ not in ("EncoderUnavailable", "DeviceLost", "WorkersError"):
+        known = ("EncoderUnavailable", "DeviceLost", "NoGpuSlots", "WorkersError")
+        if type(error).__name__ not in known:
             raise
         complain(str(error), WRONG_USE)
 
@@ -53,12 +55,16 @@ def _what_the_system_refused(error: OSError) -> str:
 
 
 def say(line: str) -> None:
-    out_console.print(line, highlight=False, markup=False, soft_wrap=True)
+    out_console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
 
 def complain(message: str, status: int) -> NoReturn:
     for line in message.splitlines():
         error_console.print(
-            f"error: {line}", style="red", highlight=False, markup=False, soft_wrap=True
+            f"error: {printable(line)}",
+            style="red",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
     sys.exit(status)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ _FAILURES_SHOWN = 20
 
 def run_manifest(
     manifest: Path,
-    out: Path | None = None,
+    out: str | None = None,
     limit: int | None = None,
     retry_failed: bool = False,
     encoder: str | None = None,
@@ -35,30 +35,43 @@ def run_manifest(
 ) -> int:
     """Run the flow under a Prefect server; exit status."""
     from flows.job import check_manifest, output_folder, read_for_run
-    from flows.progress import Control, controlled_by
     from flows.runners import check_runner
     from flows.server import home_of, prefect_server
-    from flows.terminal import RunDisplay
 
     check_runner(runner, dask_address)
     read = read_for_run(manifest, out, encoder, weights)
     check_manifest(read)
-    with prefect_server(home_of(output_folder(read))):
+
+    def run() -> Summary:
         from flows.dataset import stylize_dataset
 
-        with RunDisplay(out_console) as display:
-            control = Control(tell=display.tell)
-            with controlled_by(control), _ctrl_c_stops(control):
-                summary = stylize_dataset(
-                    manifest_path=manifest.absolute(),
-                    out=out,
-                    limit=limit,
-                    retry_failed=retry_failed,
-                    encoder=encoder,
-                    weights=weights,
-                    runner=runner,
-                    dask_address=dask_address,
-                )
+        return stylize_dataset(
+            manifest_path=manifest.absolute(),
+            out=None if out is None else str(output_folder(read)),
+            limit=limit,
+            retry_failed=retry_failed,
+            encoder=encoder,
+            weights=weights,
+            runner=runner,
+            dask_address=dask_address,
+        )
+
+    with prefect_server(home_of(output_folder(read))):
+        return run_shown(run)
+
+
+def run_shown(run: Callable[[], Summary]) -> int:
+    """Run a flow with a display, under a server that is there; exit status."""
+    from flows.progress import Control, Stopped, controlled_by
+    from flows.terminal import RunDisplay
+
+    with RunDisplay(out_console) as display:
+        control = Control(tell=display.tell)
+        with controlled_by(control), _ctrl_c_stops(control):
+            try:
+                summary = run()
+            except Stopped:
+                raise KeyboardInterrupt from None
     return _report(summary)
 
 
