@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -18,8 +21,7 @@ from prefect.states import Cancelled, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
-from flows.devices import Work, chunk_worker
-from flows.engine import MOST_BESIDE_LANES, choose_devices
+from flows.engine import choose_devices
 from flows.job import Job, output_folder, prepare, read_for_run
 from flows.progress import (
     ChunkDone,
@@ -32,6 +34,7 @@ from flows.progress import (
     current_control,
     outcome_kept,
 )
+from flows.runners import Runner, Workers, check_answers, check_runner, workers
 from flows.turns import folder_to_itself, gpu_slots
 from flows.version import VERSION, cpu_capability, library_versions
 from manifests.chunks import Chunk
@@ -39,12 +42,13 @@ from manifests.comparison import FilesOnDisk, Todo, first_images
 from manifests.durable import check_stays_inside
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
+from manifests.plan import Plan, stylize_parameters
 from manifests.storage import Place, is_in_store, place
 
-# Enough threads for any number of lanes; how many chunks are underway is limited below.
-_WORKERS = (os.cpu_count() or 1) + (1 + MOST_BESIDE_LANES) * len(choose_devices())
 # Prefect's default server shows a flow of many more tasks slowly or not at all.
 _TASKS_PER_FLOW = 1000
+# How many chunks are underway is limited below.
+_AS_MANY_THREADS_AS_TASKS: Any = ThreadPoolTaskRunner(max_workers=sys.maxsize)
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Summary:
 @flow(
     name="stylize-dataset",
     flow_run_name="stylize {manifest_path.stem}",
-    task_runner=ThreadPoolTaskRunner(max_workers=_WORKERS),  # type: ignore[arg-type]
+    task_runner=_AS_MANY_THREADS_AS_TASKS,
     persist_result=False,
 )
 def stylize_dataset(
@@ -87,6 +91,8 @@ def stylize_dataset(
     encoder: str | None = None,
     weights: Path | None = None,
     wait_s: float = 0,
+    runner: Runner = "threads",
+    dask_address: str | None = None,
 ) -> Summary:
     """Make every image of the manifest that is not on record yet, then the dataset's indexes.
 
@@ -98,6 +104,8 @@ def stylize_dataset(
         encoder: Replaces the manifest's: compact, vgg19, vgg16, or random (for tests).
         weights: Replaces the manifest's file of the encoder's weights; with its whole path.
         wait_s: Wait so many seconds for another run that writes into the output folder.
+        runner: Who works the chunks: threads (this machine), or processes of dask or ray.
+        dask_address: Of the scheduler of an existing Dask cluster, as tcp://HOST:PORT.
 
     Raises:
         ManifestError: the manifest cannot be used; nothing was done.
@@ -107,14 +115,19 @@ def stylize_dataset(
         OutputLost: another process took the output folder over.
         OSError: a disk or a store refused; what is on record is kept.
         NoGpuSlots: the server does not say how many GPUs there are; nothing was done.
+        WorkersError: the runner cannot be used, or its workers are gone; what is on record is kept.
     """
     control = current_control()
     with outcome_kept(control) as keep:
+        check_runner(runner, dask_address)
+        if dask_address is not None:
+            check_answers(dask_address)
         # A worker starts each run in a temporary folder, of which nothing is kept.
         if out is not None and not place(str(out)).is_absolute():
             raise ValueError(f"out: expected a whole path, got {out}")
         read = read_for_run(manifest_path, out, encoder, weights)
-        devices = choose_devices() if read.manifest.styles else []
+        ours = read.manifest.styles and dask_address is None
+        devices = choose_devices() if ours else []
         turns = replace(control, tell=_logged_too(control.tell))
         # What folder and content hold is looked at when nobody else changes the folder any more.
         with (
@@ -123,7 +136,8 @@ def stylize_dataset(
         ):
             job = prepare(read, _told_as_hashing(control))
             try:
-                return keep(_make(job, control, limit, retry_failed, check_in_use))
+                runner_of = partial(workers, runner, dask_address)
+                return keep(_make(job, runner_of, control, limit, retry_failed, check_in_use))
             except BaseException:
                 # Chunks that are underway, in other threads, end at once too.
                 control.stop.set()
@@ -132,6 +146,7 @@ def stylize_dataset(
 
 def _make(
     job: Job,
+    runner_of: Callable[[Job, int, Control], AbstractContextManager[Workers]],
     control: Control,
     limit: int | None,
     retry_failed: bool,
@@ -156,13 +171,13 @@ def _make(
     for chunk in chunks_to_do():
         tasks += 1
         pairs += chunk.pairs
-        work += job.work(chunk)
+        work += job.workshop.work(chunk)
     control.tell(Started(images, to_do, pairs, work))
 
     tally = _Tally()
     chunks = chunks_to_do()
-    with chunk_worker(job, tasks, control) as work_chunk:
-        run = _Run(job, work_chunk, control, tally)
+    with runner_of(job, tasks, control) as those:
+        run = _Run(job.plan.manifest.name, those, control, tally)
         if tasks <= _TASKS_PER_FLOW:
             _run_chunks(run, chunks)
         else:
@@ -175,7 +190,7 @@ def _make(
     exports: tuple[str, ...] = ()
     if not stopped:
         check_in_use()
-        exported = export_imagefolder(job.out, job.plan, job.ledger, _about(job))
+        exported = export_imagefolder(job.out, job.plan, job.ledger, _about(job, those.devices))
         if exported.images:
             exports = _export_formats(job)
         else:
@@ -238,8 +253,8 @@ class _Tally:
 class _Run:
     """What the chunks of one run share."""
 
-    job: Job
-    work_chunk: Work
+    name: str
+    workers: Workers
     control: Control
     tally: _Tally
 
@@ -247,7 +262,7 @@ class _Run:
 @task(name="chunk", cache_policy=NO_CACHE, persist_result=False)
 def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
     try:
-        done = run.work_chunk(chunk)
+        done = run.workers.work(chunk)
     except Stopped:
         return Cancelled(message="stopped by the user")
     except Exception as error:
@@ -262,7 +277,7 @@ def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
 
 def _run_chunks(run: _Run, chunks: Iterable[Chunk]) -> None:
     """Submit one task a chunk, and the next when one is done: memory holds those underway."""
-    places = threading.Semaphore(run.job.places)
+    places = threading.Semaphore(run.workers.places)
     futures: list[PrefectFuture[Any]] = []
     for chunk in chunks:
         places.acquire()
@@ -287,8 +302,8 @@ def _run_in_parts(run: _Run, chunks: Iterator[Chunk], parts: int) -> None:
     part_flow = flow(
         run_part,
         name="stylize-dataset-part",
-        flow_run_name=f"{run.job.plan.manifest.name} · part {{part}}/{parts}",
-        task_runner=ThreadPoolTaskRunner(max_workers=_WORKERS),  # type: ignore[arg-type]
+        flow_run_name=f"{run.name} · part {{part}}/{parts}",
+        task_runner=_AS_MANY_THREADS_AS_TASKS,
         persist_result=False,
     )
     for part in range(1, parts + 1):
@@ -328,17 +343,21 @@ def _told_as_hashing(control: Control) -> Callable[[], None]:
     return on_file
 
 
-def _about(job: Job) -> dict[str, Any]:
+def _about(job: Job, devices: Sequence[str]) -> dict[str, Any]:
     """What dataset.json says of how the dataset was made."""
     return {
         "gramflow_version": VERSION,
         "manifest": job.plan.manifest.model_dump(mode="json"),
-        "engine": asdict(job.plan.engine) | {"size": job.plan.size} if job.stylizer else None,
-        "device": ", ".join(map(str, job.devices)) if job.stylizer else None,
+        "engine": _engine(job.plan) if job.stylizer else None,
+        "device": ", ".join(devices) if job.stylizer else None,
         "manifest_file": _seen_from(job.out, job.plan.read.file),
         "machine": {"torch_threads": job.lanes.threads, "cpu": cpu_capability()},
         "versions": library_versions(),
     }
+
+
+def _engine(plan: Plan) -> dict[str, Any]:
+    return asdict(plan.engine) | {"size": stylize_parameters(plan.manifest, plan.engine)["size"]}
 
 
 def _seen_from(folder: Place, file: Path) -> str:

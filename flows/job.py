@@ -23,6 +23,7 @@ from flows.engine import (
     output_size,
     resolve_engine,
 )
+from flows.workshop import Workshop
 from manifests.chunks import Chunk, chunks
 from manifests.durable import check_stays_inside
 from manifests.errors import ManifestError, Problem
@@ -40,19 +41,30 @@ _FACTS = "files.sqlite"
 @dataclass(frozen=True)
 class Job:
     """Attributes:
-    stylizer: None where the manifest has no styles; else on the first of the devices.
+    workshop: of this process; its stylizer is on the first of the devices.
     devices: what a run uses; several have a process each, see flows.devices.
-    lanes: how many chunks a device optimises at a time; others load, vary and write meanwhile.
-    optimiser_slots: one is held by each chunk that optimises in this process.
     """
 
     plan: Plan
-    ledger: Ledger
-    out: Place
-    stylizer: Stylizer | None
+    workshop: Workshop
     devices: tuple[torch.device, ...]
-    lanes: Lanes
-    optimiser_slots: threading.Semaphore
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.workshop.ledger
+
+    @property
+    def out(self) -> Place:
+        return self.workshop.out
+
+    @property
+    def stylizer(self) -> Stylizer | None:
+        return self.workshop.stylizer
+
+    @property
+    def lanes(self) -> Lanes:
+        """Of each of the devices."""
+        return self.workshop.lanes
 
     @property
     def places(self) -> int:
@@ -62,10 +74,6 @@ class Job:
     def chunks(self) -> Iterator[Chunk]:
         """All chunks of the plan, whether done or not."""
         return chunks(self.plan.bases(), nominal_seconds(self.stylizer))
-
-    def work(self, chunk: Chunk) -> float:
-        """Nominal seconds of a chunk."""
-        return sum(map(nominal_seconds(self.stylizer), chunk.bases))
 
 
 def read_for_run(
@@ -206,4 +214,5 @@ def prepare(read: ReadManifest, on_file: Callable[[], None] = lambda: None) -> J
     devices = choose_devices() if stylizer else [choose_device()]
     lanes = choose_lanes(devices[0], output_size(read), cores_each(len(devices)))
     slots = threading.Semaphore(lanes.count)
-    return Job(plan, ledger, out, stylizer, tuple(devices), lanes, slots)
+    workshop = Workshop(read.manifest, plan.categories, engine, stylizer, ledger, out, lanes, slots)
+    return Job(plan, workshop, tuple(devices))

@@ -12,7 +12,8 @@ from flows.version import VERSION
 from manifests.identity import canonical_json, source_id
 from manifests.label_rows import SCORE_DECIMALS, dropped_column, objects_column
 from manifests.ledger import Row
-from manifests.plan import Base, Engine, Plan, Variant
+from manifests.plan import Base, Engine, Variant, stylize_parameters
+from manifests.schema import Manifest
 from nst_core import StylizedPair
 
 _SIGNIFICANT_DIGITS = 6
@@ -56,7 +57,8 @@ _NO_OPTIMISATION = Optimisation({}, {}, 0, "", "", 0.0, ())
 
 
 def done_row(
-    plan: Plan,
+    manifest: Manifest,
+    engine: Engine,
     base: Base,
     variant: Variant,
     *,
@@ -81,7 +83,7 @@ def done_row(
         moved: its labels, with all objects that were dropped on the way to it.
         fidelity: what it, and each of its objects, has kept of the content's structure.
     """
-    engine = plan.engine if base.style is not None else _NO_ENGINE
+    engine = engine if base.style is not None else _NO_ENGINE
     done = optimisation or _NO_OPTIMISATION
     losses = {
         f"{name}_loss_{when}": _rounded(values.get(name, 0.0))
@@ -106,12 +108,12 @@ def done_row(
         "objects": objects_column(moved.labels.objects, moved.areas, fidelity.objects),
         "dropped_objects": dropped_column(moved.dropped),
         "fidelity": round(fidelity.image, SCORE_DECIMALS),
-        "seed": plan.manifest.seed,
+        "seed": manifest.seed,
         "encoder": engine.encoder,
         "encoder_sha256": engine.encoder_sha256,
         "preset": engine.preset,
         "strength": done.strength,
-        "stylize_parameters": _stylize_parameters(plan, base, done),
+        "stylize_parameters": _stylize_parameters(manifest, engine, base, done),
         **losses,
         "iterations": done.iterations,
         "stop_reason": done.stop_reason,
@@ -126,11 +128,11 @@ def done_row(
     }
 
 
-def _stylize_parameters(plan: Plan, base: Base, done: Optimisation) -> str:
+def _stylize_parameters(manifest: Manifest, engine: Engine, base: Base, done: Optimisation) -> str:
     """Of a pair, as they were used: after a retry the strength is not the one in its id."""
     if base.style is None:
         return ""
-    return canonical_json(plan.parameters(base) | {"strength": done.strength})
+    return canonical_json(stylize_parameters(manifest, engine) | {"strength": done.strength})
 
 
 def failed_rows(base: Base, path: str, error: str) -> list[Row]:

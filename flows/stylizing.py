@@ -10,11 +10,11 @@ import torch
 
 from augment.fidelity import scores
 from flows.engine import torch_threads
-from flows.job import Job
 from flows.load import FileAtFault, Loaded, as_pixels, as_tensor, load
 from flows.progress import Control, Optimised
 from flows.ready import ChunkRows, Ready
 from flows.rows import Optimisation, failed_rows, left_out_rows
+from flows.workshop import Workshop
 from manifests.identity import seed_of
 from manifests.plan import Base
 from nst_core import Pair, Progress, StylizedPair, Stylizer
@@ -34,28 +34,28 @@ class _Task:
 
 
 def stylized(
-    job: Job, bases: Sequence[Base], control: Control, rows: ChunkRows
+    shop: Workshop, bases: Sequence[Base], control: Control, rows: ChunkRows
 ) -> tuple[list[Ready], float]:
     """(images that passed the gate, seconds in a lane); `rows` takes the others."""
-    assert job.stylizer is not None
-    tasks = _loaded_pairs(job, job.stylizer, bases, control, rows)
-    ready, optimiser_s = _optimised(job, tasks, control, rows)
-    gate = job.plan.manifest.fidelity
+    assert shop.stylizer is not None
+    tasks = _loaded_pairs(shop, shop.stylizer, bases, control, rows)
+    ready, optimiser_s = _optimised(shop, tasks, control, rows)
+    gate = shop.manifest.fidelity
     for share in _WEAKER if gate.action == "retry" else ():
-        again = {i: _weaker(tasks[i], one, share) for i, one in ready.items() if _fails(job, one)}
+        again = {i: _weaker(tasks[i], one, share) for i, one in ready.items() if _fails(shop, one)}
         if not again:
             break
-        better, seconds = _optimised(job, list(again.values()), control, rows)
+        better, seconds = _optimised(shop, list(again.values()), control, rows)
         # Whatever fails now has its row already.
         ready = {i: one for i, one in ready.items() if i not in again}
         ready |= {index: better[place] for place, index in enumerate(again) if place in better}
         tasks = [again.get(index, task) for index, task in enumerate(tasks)]
         optimiser_s += seconds
-    return _passed(job, [ready[index] for index in sorted(ready)], rows), optimiser_s
+    return _passed(shop, [ready[index] for index in sorted(ready)], rows), optimiser_s
 
 
-def _fails(job: Job, one: Ready) -> bool:
-    return one.scores.lowest < job.plan.manifest.fidelity.min
+def _fails(shop: Workshop, one: Ready) -> bool:
+    return one.scores.lowest < shop.manifest.fidelity.min
 
 
 def _lowest(one: Ready) -> str:
@@ -74,13 +74,13 @@ def _weaker(task: _Task, before: Ready, share: float) -> _Task:
     return _Task(task.image, replace(task.pair, strength=strength), (*task.notes, note))
 
 
-def _passed(job: Job, ready: Sequence[Ready], rows: ChunkRows) -> list[Ready]:
+def _passed(shop: Workshop, ready: Sequence[Ready], rows: ChunkRows) -> list[Ready]:
     """What the gate lets through; it flags or leaves out the others."""
-    gate = job.plan.manifest.fidelity
+    gate = shop.manifest.fidelity
     passed = []
     for one in ready:
         why = f"{_lowest(one)} is below {gate.min:g}"
-        if not _fails(job, one):
+        if not _fails(shop, one):
             passed.append(one)
         elif gate.action == "flag":
             assert one.optimisation is not None
@@ -91,15 +91,15 @@ def _passed(job: Job, ready: Sequence[Ready], rows: ChunkRows) -> list[Ready]:
 
 
 def _loaded_pairs(
-    job: Job, stylizer: Stylizer, bases: Sequence[Base], control: Control, rows: ChunkRows
+    shop: Workshop, stylizer: Stylizer, bases: Sequence[Base], control: Control, rows: ChunkRows
 ) -> list[_Task]:
     """Pairs that can be optimised; `rows` takes the others."""
     tasks = []
     for base in bases:
         control.check()
         try:
-            image = load(base, stylizer, job.plan.manifest.max_pixels)
-            pair = _pair(job, image)
+            image = load(base, stylizer, shop.manifest.max_pixels)
+            pair = _pair(shop, image)
             stylizer.check(pair)
         except FileAtFault as fault:
             rows.failed += failed_rows(base, fault.name, fault.error)
@@ -113,22 +113,22 @@ def _loaded_pairs(
     return tasks
 
 
-def _pair(job: Job, image: Loaded) -> Pair:
+def _pair(shop: Workshop, image: Loaded) -> Pair:
     assert image.style is not None
     return Pair(
         as_tensor(image.pixels),
         (image.style,),
         strength=image.base.strength,
         seed=seed_of(image.base.id),
-        preserve_color=job.plan.manifest.stylize.preserve_color,
+        preserve_color=shop.manifest.stylize.preserve_color,
     )
 
 
 def _optimised(
-    job: Job, tasks: Sequence[_Task], control: Control, rows: ChunkRows
+    shop: Workshop, tasks: Sequence[_Task], control: Control, rows: ChunkRows
 ) -> tuple[dict[int, Ready], float]:
     """(place in `tasks` -> result, seconds in a lane); `rows` takes what failed."""
-    assert job.stylizer is not None
+    assert shop.stylizer is not None
 
     def on_progress(progress: Progress) -> None:
         control.check()
@@ -137,13 +137,13 @@ def _optimised(
             control.tell(told)
 
     results: dict[int, StylizedPair] = {}
-    with job.optimiser_slots, torch_threads(job.lanes.threads):
+    with shop.optimiser_slots, torch_threads(shop.lanes.threads):
         began_s = time.monotonic()
         try:
             pairs = [task.pair for task in tasks]
-            results.update(job.stylizer.each(pairs, on_progress=on_progress))
+            results.update(shop.stylizer.each(pairs, on_progress=on_progress))
         except torch.OutOfMemoryError as error:
-            why = f"does not fit the memory of {job.stylizer.device}: {error}"
+            why = f"does not fit the memory of {shop.stylizer.device}: {error}"
             for index, task in enumerate(tasks):
                 if index not in results:
                     base = task.image.base

@@ -8,20 +8,20 @@ from dataclasses import replace
 from augment.fidelity import Scores
 from augment.labels import Moved
 from augment.recipes import Recipe
-from flows.job import Job
 from flows.load import FileAtFault, Loaded, load
 from flows.progress import ChunkDone, Control
 from flows.ready import ChunkRows, Ready
 from flows.rows import done_row, failed_rows
 from flows.stylizing import stylized
 from flows.variation import encoded, recipes_of, varied
+from flows.workshop import Workshop
 from manifests.chunks import Chunk
 from manifests.durable import write_whole
 from manifests.ledger import Row
 from manifests.plan import Base, Variant
 
 
-def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
+def work_chunk(shop: Workshop, chunk: Chunk, control: Control) -> ChunkDone:
     """Make every image of a chunk and put the chunk on record.
 
     A file that cannot be used fails the images that need it; nothing else is lost by it.
@@ -31,30 +31,30 @@ def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
         OSError: when the output cannot be written.
     """
     rows = ChunkRows()
-    recipes = recipes_of(job.plan.manifest, job.plan.categories)
+    recipes = recipes_of(shop.manifest, shop.categories)
     optimiser_s = 0.0
     images: Iterable[Ready]
     if chunk.pairs:
-        images, optimiser_s = stylized(job, chunk.bases, control, rows)
+        images, optimiser_s = stylized(shop, chunk.bases, control, rows)
     else:
-        max_pixels = job.plan.manifest.max_pixels
+        max_pixels = shop.manifest.max_pixels
         images = _as_they_are(chunk.bases, control, rows, max_pixels)
     for image in images:
         base = image.loaded.base
         for variant in base.variants:
             control.check()
             try:
-                rows.done.append(_write(job, image, variant, recipes))
+                rows.done.append(_write(shop, image, variant, recipes))
             except ValueError as error:
                 only = replace(base, variants=(variant,))
                 rows.failed += failed_rows(only, base.content.name, str(error))
-    job.ledger.record(chunk, rows.done, rows.failed, rows.left_out)
+    shop.ledger.record(chunk, rows.done, rows.failed, rows.left_out)
     return ChunkDone(
         images=len(rows.done),
         failed=len(rows.failed),
         left_out=len(rows.left_out),
         pairs=chunk.pairs,
-        work=job.work(chunk),
+        work=shop.work(chunk),
         optimiser_s=optimiser_s,
     )
 
@@ -71,19 +71,20 @@ def _as_they_are(
             rows.failed += failed_rows(base, fault.name, fault.error)
 
 
-def _write(job: Job, image: Ready, variant: Variant, recipes: dict[str, Recipe]) -> Row:
+def _write(shop: Workshop, image: Ready, variant: Variant, recipes: dict[str, Recipe]) -> Row:
     """Vary, encode and write one file, and its semantic mask.
 
     Raises:
         ValueError: if the recipe cannot be applied to this image.
     """
     made = varied(image, variant, recipes)
-    files = encoded(made, job.plan.manifest.output.image)
-    write_whole(job.out / variant.file, files.image, job.ledger.temporary_folder)
+    files = encoded(made, shop.manifest.output.image)
+    write_whole(shop.out / variant.file, files.image, shop.ledger.temporary_folder)
     if files.mask is not None:
-        write_whole(job.out / variant.mask_file, files.mask, job.ledger.temporary_folder)
+        write_whole(shop.out / variant.mask_file, files.mask, shop.ledger.temporary_folder)
     return done_row(
-        job.plan,
+        shop.manifest,
+        shop.engine,
         image.loaded.base,
         variant,
         size=(made.image.shape[1], made.image.shape[0]),

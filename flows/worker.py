@@ -1,7 +1,7 @@
 """The process of one device: works chunks for as long as its starter lives, and not longer.
 
 Each argument is the descriptor of a connection whose other end the starter holds. The first brings
-the manifest with the kind of device, then whatever when the run is to stop; it closes because the
+the order with the kind of device, then whatever when the run is to stop; it closes because the
 starter is done or was killed, and this process ends at once. Each of the others brings chunks, one
 at a time, and takes what becomes of them.
 
@@ -18,32 +18,32 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from threading import Event, Thread
 
-from flows.devices import DeviceLost, Raised
-from flows.job import Job, prepare
+from flows.devices import DeviceLost
 from flows.progress import ChunkDone, Control
 from flows.work import work_chunk
+from flows.worker_process import Raised
+from flows.workshop import Order, Workshop, open_workshop
 from manifests.chunks import Chunk
-from manifests.reading import ReadManifest
 
 
 def main(lifeline: Connection, places: list[Connection]) -> None:
     """Serve every place at once, so that chunks load and write while others are optimised."""
     try:
-        read, device_type = lifeline.recv()
+        order, device_type = lifeline.recv()
     except (EOFError, OSError):
         return
     stop = Event()
-    job = ThreadPoolExecutor(1).submit(_prepared, read, device_type, Control(stop=stop))
+    workshop = ThreadPoolExecutor(1).submit(_opened, order, device_type)
     for place in places:
-        Thread(target=_serve, args=(place, job, stop)).start()
+        Thread(target=_serve, args=(place, workshop, stop)).start()
     _follow(lifeline, stop)
 
 
-def _prepared(read: ReadManifest, device_type: str, control: Control) -> Job:
-    job = prepare(read, control.check)
-    if job.devices[0].type != device_type:
-        raise DeviceLost(f"a process for a {device_type} device sees {job.devices[0]} only")
-    return job
+def _opened(order: Order, device_type: str) -> Workshop:
+    workshop = open_workshop(order)
+    if workshop.device.type != device_type:
+        raise DeviceLost(f"a process for a {device_type} device sees {workshop.device} only")
+    return workshop
 
 
 def _follow(lifeline: Connection, stop: Event) -> None:
@@ -56,17 +56,17 @@ def _follow(lifeline: Connection, stop: Event) -> None:
         os._exit(0)
 
 
-def _serve(place: Connection, job: Future[Job], stop: Event) -> None:
+def _serve(place: Connection, workshop: Future[Workshop], stop: Event) -> None:
     control = Control(place.send, stop)
     # Closed when this fails, which tells the starter not to wait.
     with place:
         while True:
-            place.send(_worked(place.recv(), job, control))
+            place.send(_worked(place.recv(), workshop, control))
 
 
-def _worked(chunk: Chunk, job: Future[Job], control: Control) -> ChunkDone | Raised:
+def _worked(chunk: Chunk, workshop: Future[Workshop], control: Control) -> ChunkDone | Raised:
     try:
-        return work_chunk(job.result(), chunk, control)
+        return work_chunk(workshop.result(), chunk, control)
     except Exception as error:  # whatever it is, the starter is to raise it
         return Raised(portable(error), traceback.format_exc())
 

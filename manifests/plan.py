@@ -27,6 +27,7 @@ from manifests.labels import Object
 from manifests.lineage import LineageError, Relative, check_lineage
 from manifests.pairing import RandomStyles
 from manifests.reading import ReadManifest
+from manifests.schema import Manifest
 from manifests.sources import ContentImage, ListedContent, StyleImage, list_styles, listed_pairs
 
 Kind = Literal["original", "augmented", "stylized", "stylized_augmented"]
@@ -131,14 +132,7 @@ class Plan:
         self._mask_sha256 = _mask_sha256(self.content, facts, on_file)
         self._labels_ids = [_labels_id(c, self._mask_sha256.get(c.file)) for c in self.content]
         self._styles_of = self._pairing()
-        self.size = "original" if self.manifest.stylize.size == "original" else engine.size
-        self._parameters = dict(engine.parameters) | {
-            "size": self.size,
-            "preserve_color": self.manifest.stylize.preserve_color,
-        }
-        fidelity = self.manifest.fidelity
-        if fidelity.min:
-            self._parameters["fidelity"] = fidelity.model_dump()
+        self._parameters = stylize_parameters(self.manifest, engine)
 
     def bases(self) -> Iterator[Base]:
         """Every base with its variants, in the order of the content images.
@@ -174,10 +168,6 @@ class Plan:
             if content.labels.semantic_mask:
                 folders.add(f"{content.split}/masks/{inside}")
         return folders
-
-    def parameters(self, base: Base) -> dict[str, Any]:
-        """All resolved stylize parameters of a pair, as in its id."""
-        return self._parameters | {"strength": base.strength}
 
     def _check_lineage(self) -> None:
         def relatives_of(split: str) -> Iterator[Relative]:
@@ -308,6 +298,17 @@ class Plan:
         if problems:
             raise ManifestError(problems)
         return lambda content: styles_of.get(content, ())
+
+
+def stylize_parameters(manifest: Manifest, engine: Engine) -> dict[str, Any]:
+    """All resolved stylize parameters, as in the id of a pair, but for its strength."""
+    parameters = dict(engine.parameters) | {
+        "size": "original" if manifest.stylize.size == "original" else engine.size,
+        "preserve_color": manifest.stylize.preserve_color,
+    }
+    if manifest.fidelity.min:
+        parameters["fidelity"] = manifest.fidelity.model_dump()
+    return parameters
 
 
 def _mask_sha256(

@@ -38,10 +38,20 @@ def run(
     ] = False,
     encoder: EncoderOption = None,
     weights: WeightsOption = None,
+    runner: Annotated[
+        str, typer.Option("--runner", help="Who works: threads (this machine), dask or ray.")
+    ] = "threads",
+    dask_address: Annotated[
+        Optional[str],
+        typer.Option("--dask-address", help="Scheduler of an existing cluster: tcp://HOST:PORT."),
+    ] = None,
 ) -> None:
     """Make every image of the manifest that is not there yet. Interrupt and repeat as you like."""
     with one_sentence_errors():
-        sys.exit(run_manifest(manifest, out, limit, retry_failed, encoder, weights))
+        status = run_manifest(
+            manifest, out, limit, retry_failed, encoder, weights, runner, dask_address
+        )
+        sys.exit(status)
 
 
 def plan(

@@ -27,11 +27,15 @@ def run_manifest(
     retry_failed: bool = False,
     encoder: str | None = None,
     weights: Path | None = None,
+    runner: str = "threads",
+    dask_address: str | None = None,
 ) -> int:
     """Run the flow under a Prefect server; exit status."""
     from flows.job import check_manifest, output_folder, read_for_run
+    from flows.runners import check_runner
     from flows.server import home_of, prefect_server
 
+    check_runner(runner, dask_address)
     read = read_for_run(manifest, out, encoder, weights)
     check_manifest(read)
 
@@ -45,6 +49,8 @@ def run_manifest(
             retry_failed=retry_failed,
             encoder=encoder,
             weights=weights,
+            runner=runner,
+            dask_address=dask_address,
         )
 
     with prefect_server(home_of(output_folder(read))):

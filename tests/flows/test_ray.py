@@ -1,0 +1,56 @@
+"""Chunks worked by Ray: the same results, also when one of its processes is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from pathlib import Path
+
+import psutil
+import pytest
+
+import flows.engine
+from flows.progress import ChunkDone, Control, Event, controlled_by
+from tests.flows.conftest import TINY, JobFolder
+
+
+def stations_of(starter: int) -> list[psutil.Process]:
+    """The processes of its Ray workers."""
+    children = psutil.Process(starter).children(recursive=True)
+    return [one for one in children if "ray::Station" in " ".join(_command(one))]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it ended meanwhile
+        return []
+
+
+def test_ray_gives_the_files_and_rows_of_one_process_though_a_worker_is_killed(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(flows.engine, "CORES", 2)
+    job.write(stylize=TINY | {"override": {"scales": [[1.0, 50]]}})
+    alone = job.folder / "alone"
+    job.run(out=alone)
+    stations: list[psutil.Process] = []
+
+    def kill_one(event: Event) -> None:
+        if isinstance(event, ChunkDone) and not stations:
+            stations.extend(stations_of(os.getpid()))
+            os.kill(stations[0].pid, signal.SIGKILL)
+
+    there_before = set(Path(tempfile.gettempdir()).glob("gramflow-ray-*"))
+    capfd.readouterr()
+    with controlled_by(Control(tell=kill_one)):
+        summary = job.run(runner="ray")
+    assert len(stations) == 2
+    assert (summary.made, summary.failed) == (36, 0)
+    assert job.images() == job.images(alone)
+    for name in ("metadata.jsonl",):
+        assert (job.out / "train" / name).read_text() == (alone / "train" / name).read_text()
+    assert stations_of(os.getpid()) == []
+    assert set(Path(tempfile.gettempdir()).glob("gramflow-ray-*")) <= there_before
+    assert "raylet" not in capfd.readouterr().err
