@@ -17,6 +17,8 @@ from flows.progress import Control, Waiting
 from manifests.in_use import OutputInUse, in_use
 
 GPU_SLOTS = "gramflow-gpu"
+# A run that nobody sits by waits so long for another that writes into its output folder.
+WAIT_S = 3600
 _POLL_S = 1.0
 # Slots are renewed while a run lives; those of a killed one are free after this time.
 _LEASE_S = 60.0
