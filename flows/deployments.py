@@ -212,7 +212,7 @@ def trigger(name: str, parameters: Mapping[str, Any]) -> FlowRun:
     """
     with get_client(sync_client=True) as client:
         deployment = _find(client, name)
-        known = sorted((deployment.parameter_openapi_schema or {})["properties"])
+        known = sorted((deployment.parameter_openapi_schema or {}).get("properties", ()))
         unknown = sorted(parameters.keys() - set(known))
         if unknown:
             raise ValueError(
