@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import resources
@@ -33,11 +34,9 @@ from prefect.utilities.urls import url_for
 from prefect.workers.process import ProcessWorker
 
 from flows.server import HEARTBEAT
-from flows.turns import GPU_SLOTS
+from flows.turns import GPU_SLOTS, WAIT_S
 
 FOLDER_FORM = "on-demand"
-# A run of a deployment waits so long for one that was started otherwise, say by hand.
-WAIT_S = 3600
 _POLL_S = 1.0
 
 
@@ -144,13 +143,16 @@ async def _serve_until_signalled(deployment: RunnerDeployment) -> None:
     loop = asyncio.get_running_loop()
     signalled = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, signalled.set)
+        signal.signal(signum, lambda *_: loop.call_soon_threadsafe(signalled.set))
     waiting = asyncio.create_task(signalled.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    if signalled.is_set():
-        await runner.astop()
     waiting.cancel()
-    await serving
+    if signalled.is_set() and runner.started:
+        await runner.astop()
+    elif signalled.is_set():
+        serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
 
 
 def deploy(deployment: RunnerDeployment, pool: str, gpus: int) -> None:
@@ -210,7 +212,7 @@ def trigger(name: str, parameters: Mapping[str, Any]) -> FlowRun:
     """
     with get_client(sync_client=True) as client:
         deployment = _find(client, name)
-        known = sorted(deployment.parameter_openapi_schema["properties"])
+        known = sorted((deployment.parameter_openapi_schema or {}).get("properties", ()))
         unknown = sorted(parameters.keys() - set(known))
         if unknown:
             raise ValueError(

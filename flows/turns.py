@@ -20,6 +20,8 @@ from manifests.storage import Place
 Entered = TypeVar("Entered")
 
 GPU_SLOTS = "gramflow-gpu"
+# A run that nobody sits by waits so long for another that writes into its output folder.
+WAIT_S = 3600
 _POLL_S = 1.0
 # Slots are renewed while a run lives; those of a killed one are free after this time.
 _LEASE_S = 60.0

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
 
     from flows.dataset import Summary
+    from flows.folder import FolderJob
     from manifests.reading import ReadManifest
 
 JobArgument = Annotated[
@@ -156,12 +157,12 @@ def watch(
                     sys.exit(INTERRUPTED)
 
 
-def _run_folder(job: Any) -> int:
+def _run_folder(job: FolderJob) -> int:
     """Exit status of a run; one that breaks down says why, and the next is none the worse."""
 
     def run() -> Summary:
         from flows.dataset import stylize_dataset
-        from flows.deployments import WAIT_S
+        from flows.turns import WAIT_S
 
         return stylize_dataset(job.write_manifest(), wait_s=WAIT_S)
 

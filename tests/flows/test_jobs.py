@@ -173,13 +173,10 @@ def test_a_deployed_job_is_made_by_a_worker_when_triggered(
     assert all(one["description"] for one in described.values())
     assert described["out"]["anyOf"][0]["type"] == "string"
 
-    status, output = server.gramflow("trigger", _name(job), "-p", "limit=5", "--wait")
+    status, output = server.gramflow("trigger", _name(job), "--wait")
     assert (status, output.splitlines()[-1]) == (0, "Completed")
-    assert len(job.images()) == 5
-    status, _ = server.gramflow("trigger", _name(job), "--wait")
-    assert status == 0
     assert len(job.images()) == 12
-    assert all("job" in run["name"] for run in server.runs(_name(job))[:2])
+    assert "stylize job" in [run["name"] for run in server.runs(_name(job))]
 
 
 def test_what_cannot_be_triggered_or_deployed_is_said_in_a_sentence(
