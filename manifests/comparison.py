@@ -14,7 +14,8 @@ from manifests.chunks import Chunk
 from manifests.durable import check_stays_inside
 from manifests.ledger import Ids, Ledger
 from manifests.plan import Base, Plan, Variant
-from manifests.storage import Place, list_below, list_folder, names_in
+from manifests.storage import Place
+from manifests.stores import list_below, list_folder, names_in
 
 
 class FilesOnDisk:

@@ -18,7 +18,8 @@ from manifests.label_rows import numbered
 from manifests.ledger import Ledger, Row, json_line
 from manifests.names import EXTENSION, STEM
 from manifests.plan import Plan
-from manifests.storage import Place, is_there, names_in
+from manifests.storage import Place
+from manifests.stores import is_there, names_in
 
 _MADE_BY_GRAMFLOW = re.compile(rf"{STEM}\.{EXTENSION}$")
 

@@ -12,7 +12,8 @@ from manifests.ahead import read_ahead
 from manifests.chunks import Chunk
 from manifests.durable import written_whole
 from manifests.identity import short_id
-from manifests.storage import Place, is_in_store, local_folder, names_in, opened, read_first_line
+from manifests.storage import Place, is_in_store, local_folder
+from manifests.stores import names_in, opened, read_first_line
 
 Row = dict[str, Any]
 

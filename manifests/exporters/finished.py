@@ -13,7 +13,8 @@ from manifests.errors import ManifestError, Problem
 from manifests.label_rows import named, objects_of
 from manifests.labels import Category, Object
 from manifests.lineage import Relative
-from manifests.storage import Place, is_there, local_folder, normal, opened, place, read_bytes
+from manifests.storage import Place, local_folder, normal, place
+from manifests.stores import is_there, opened, read_bytes
 
 Row = dict[str, Any]
 
