@@ -201,7 +201,8 @@ def prepare(read: ReadManifest, on_file: Callable[[], None] = lambda: None) -> J
             engine, stylizer = resolve_engine(read, ledger.style_grams_folder)
         except ValueError as error:
             raise ManifestError([read.problem(("stylize",), str(error))]) from None
-    with closing(FactsCache(local_folder(out) / _FACTS)) as facts:
+    known, max_pixels = local_folder(out) / _FACTS, read.manifest.max_pixels
+    with closing(FactsCache(known, max_pixels)) as facts:
         plan = Plan(read, content, engine, facts, on_file)
     devices = choose_devices() if stylizer else [choose_device()]
     lanes = choose_lanes(devices[0], output_size(read), cores_each(len(devices)))

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from manifests.ahead import THREADS
-from manifests.images import UnusableImage, image_size, read_file
+from manifests.images import MAX_PIXELS, TooManyPixels, UnusableImage, image_size, read_file
 from manifests.listings import state_of
 from manifests.members import split_member
 from manifests.storage import is_url
@@ -33,7 +33,7 @@ _RACY_NS = 2_000_000_000
 class Facts:
     """Attributes:
     sha256: of the bytes, 32 bytes; empty where the file cannot be read.
-    width, height: in pixels, upright; 0 where the header is unusable.
+    width, height: in pixels, upright; 0 where the header is unusable or names too many.
     """
 
     sha256: bytes
@@ -47,9 +47,13 @@ class FactsCache:
     One that is damaged is begun anew; where none can be written, and while another program locks
     it, nothing is remembered beyond this object: every file is then read each time, and the facts
     are the same.
+
+    Args:
+        max_pixels: of an image; what has more is read each time, for another run may allow it.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, max_pixels: int = MAX_PIXELS) -> None:
+        self._max_pixels = max_pixels
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._database = _opened(file)
@@ -74,7 +78,7 @@ class FactsCache:
         ):
 
             def begin(file: str) -> Future[tuple[Facts, State | None]]:
-                return (stores if is_url(file) else disks).submit(_read, file)
+                return (stores if is_url(file) else disks).submit(_read, file, self._max_pixels)
 
             while batch := list(islice(iterator, _BATCH)):
                 known = [self._remembered(file) for file in batch]
@@ -156,7 +160,7 @@ def _state_now(file: str) -> State | None:
         return None
 
 
-def _read(file: str) -> tuple[Facts, State | None]:
+def _read(file: str, max_pixels: int) -> tuple[Facts, State | None]:
     # What a store has put in its place since it was listed is noticed the next time.
     listed = _state_now(file) if is_url(file) else None
     try:
@@ -164,7 +168,9 @@ def _read(file: str) -> tuple[Facts, State | None]:
     except UnusableImage:
         return Facts(b"", 0, 0), None
     try:
-        width, height = image_size(data)
+        width, height = image_size(data, max_pixels)
+    except TooManyPixels:
+        return Facts(hashlib.sha256(data).digest(), 0, 0), None
     except UnusableImage:
         width = height = 0
     return Facts(hashlib.sha256(data).digest(), width, height), state or listed

@@ -115,9 +115,6 @@ def _opened(file: Place) -> tuple[Place, BinaryIO]:
 
 
 def _first_line(file: Place) -> tuple[Place, bytes]:
-    if not is_in_store(file):
-        with opened(file) as record:
-            return file, record.readline()
     return file, read_first_line(file, _HEADER_BYTES)
 
 

@@ -99,6 +99,9 @@ def _indexed(file: BinaryIO) -> Shard | UnusableShard:
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
+                # The next would be looked for before this one, and never be the last.
+                if member.size < 0:
+                    return UnusableShard(f"names a size below 0 of {member.name!r}")
                 if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
                     continue
                 if member.name in places:

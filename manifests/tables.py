@@ -58,7 +58,8 @@ def _read_csv(
             else:
                 yield reader.line_num, {key: value for key, value in row.items() if value}
     except csv.Error as error:
-        problems.append(_problem(file, reader.line_num, f"is not CSV: {error}"))
+        line = max(1, reader.line_num)  # 0 where the header is wrong already
+        problems.append(_problem(file, line, f"is not CSV: {error}"))
 
 
 def _read_jsonl(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from flows.commands.console import (
     WRONG_USE,
@@ -19,6 +20,7 @@ from flows.commands.console import (
 )
 from flows.commands.options import EncoderOption, ManifestArgument, OutOption, WeightsOption
 from flows.commands.running import run_manifest
+from flows.terminal import printable
 from manifests.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -56,7 +58,8 @@ def plan(
 
         job = _prepared(manifest, out, encoder, weights)
         counts = compare(job.plan, job.ledger, job.out)
-        table = Table(title=f"{job.plan.manifest.name} → {job.out}", title_justify="left")
+        title = printable(f"{job.plan.manifest.name} → {job.out}")
+        table = Table(title=Text(title), title_justify="left")
         table.add_column("images")
         table.add_column("count", justify="right")
         table.add_column("meaning")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,14 @@ from manifests.errors import ManifestError, Problem
 from manifests.label_rows import named, objects_of
 from manifests.labels import Category, Object
 from manifests.lineage import Relative
+from manifests.readers.findings import check_path, inside_folder
+from manifests.schema import check_plain_name
 from manifests.storage import Place, local_folder, normal, place
 from manifests.stores import is_there, opened, read_bytes
 
 Row = dict[str, Any]
 
+_NEEDED = frozenset({"file_name", "variant_id", "width", "height"})
 _NO_OBJECTS: Row = {
     name: [] for name in ("bbox", "categories", "area", "iscrowd", "segmentation", "keypoints")
 } | {"extras": []}
@@ -60,11 +64,40 @@ class FinishedDataset:
         """The rows of a split, one at a time.
 
         Raises:
-            ManifestError: for a line that is no row, or has a category that there is not.
+            ManifestError: for a line that is no row, has a class or category that there is not,
+                or names files outside OUT.
         """
         with opened(self.index(split)) as lines:
             for number, line in enumerate(lines, start=1):
-                yield _row(line, self.index(split), number, len(self.categories))
+                try:
+                    row = self._row(line, split)
+                except ValueError as error:
+                    message = f"{error}; `gramflow run` mends it"
+                    raise _error(self.index(split), number, message) from None
+                yield row
+
+    def _row(self, line: bytes, split: str) -> Row:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"is not JSON ({error})") from None
+        if not isinstance(row, dict) or not row.keys() >= _NEEDED:
+            raise ValueError(f"expected a row with {', '.join(sorted(_NEEDED))}")
+        name, mask = row["file_name"], row.get("mask_file_name") or row.get("mask_path") or ""
+        if not isinstance(name, str) or not isinstance(mask, str):
+            raise ValueError(f"expected names of files, got {name!r} and {mask!r}")
+        inside_folder(self.out / split, check_path(name))
+        if mask:
+            inside_folder(self.out, os.path.join(split, check_path(mask)))
+        if (label := row.get("label")) and label not in self.classes:
+            raise ValueError(f"expected a label among the classes of dataset.json, got {label!r}")
+        for category in objects_column_of(row)["categories"]:
+            if type(category) is not int or not 0 <= category < len(self.categories):
+                raise ValueError(
+                    f"expected one of the {len(self.categories)} categories of dataset.json, "
+                    f"from 0, got {category!r}"
+                )
+        return row
 
     def image(self, split: str, row: Row) -> Place:
         return self.out.joinpath(split, row["file_name"])
@@ -120,7 +153,7 @@ def read_finished(out: Place) -> FinishedDataset:
     file = out / "dataset.json"
     try:
         about = json.loads(read_bytes(file))
-        splits = tuple(sorted(about["counts"]["split"]))
+        splits = tuple(sorted(map(check_plain_name, about["counts"]["split"])))
         classes = tuple(sorted(about["counts"]["class"]))
     except FileNotFoundError:
         expected = "there is none; expected the folder of a finished dataset, see `gramflow run`"
@@ -137,20 +170,6 @@ def read_finished(out: Place) -> FinishedDataset:
         message = "is missing; `gramflow run` writes it again"
         raise ManifestError([Problem(str(index), None, "", message) for index in missing])
     return dataset
-
-
-def _row(line: bytes, file: Place, number: int, categories: int) -> Row:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise _error(file, number, f"is not JSON ({error}); `gramflow run` mends it") from None
-    if not isinstance(row, dict) or "file_name" not in row:
-        raise _error(file, number, "expected a row with file_name; `gramflow run` mends it")
-    for category in objects_column_of(row)["categories"]:
-        if type(category) is not int or not 0 <= category < categories:
-            expected = f"expected one of the {categories} categories of dataset.json, from 0"
-            raise _error(file, number, f"{expected}, got {category!r}; `gramflow run` mends it")
-    return row
 
 
 def _error(file: Place, line: int | None, message: str) -> ManifestError:

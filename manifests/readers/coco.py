@@ -36,6 +36,7 @@ from manifests.readers.findings import (
     image_inside,
     joined,
     named,
+    supercategory_name,
 )
 from manifests.readers.shapes import box_around, box_of, keypoints_of, polygons_of, rle_of, shown
 from manifests.readers.texts import element_lines, parse_json, read_text
@@ -172,7 +173,7 @@ def _category(element: Element, id_: int) -> Category:
         raise ValueError(f"keypoints: expected each name once, got {shown(keypoints)}")
     return Category(
         name=category_name(element.get("name")),
-        supercategory=str(element.get("supercategory") or ""),
+        supercategory=supercategory_name(element.get("supercategory")),
         keypoints=tuple(map(category_name, keypoints)),
         skeleton=_skeleton(element.get("skeleton") or [], len(keypoints)),
         flip_idx=mirrored_by_name(keypoints),

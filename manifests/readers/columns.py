@@ -86,6 +86,17 @@ def split_of(row: Row, complain: Complain) -> str:
         return ""
 
 
+def group_of(row: Row, complain: Complain) -> str:
+    """Of column `group_id`; empty is none."""
+    group = str(row.get("group_id") or "")
+    try:
+        group.encode()
+    except UnicodeEncodeError:
+        complain("group_id", f"expected text, got half a character: {shown(group)}")
+        return ""
+    return group
+
+
 def categories_of(labels: Iterable[Labels], known: Sequence[Category]) -> list[Category]:
     """The known ones; else those that the objects have, in the order of their numbers or names."""
     if known:

@@ -115,6 +115,11 @@ def category_name(value: object) -> str:
     return name
 
 
+def supercategory_name(value: object) -> str:
+    """The name of what a class of objects is one of; empty for none."""
+    return category_name(value) if value else ""
+
+
 def check_path(value: object) -> str:
     """A path to a file.
 

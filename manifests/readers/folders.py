@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from manifests.readers.findings import Findings, Found, Source, joined
 from manifests.storage import Place, normal, relative
 
 _MAGIC = "*?["
+_REPEATED = re.compile(r"(?:\*\*/){2,}")
 
 
 def is_glob(path: str) -> bool:
@@ -30,12 +32,18 @@ def read_folder(source: Source, findings: Findings) -> None:
 
 def read_glob(source: Source, findings: Findings) -> None:
     """The part before the first wildcard is the folder whose class folders become labels."""
-    pattern, written = str(source.path), source.written
+    # Of `**/**/`, which means the same, every file would be found many times.
+    pattern, written = _REPEATED.sub("**/", str(source.path)), source.written
     root = os.path.dirname(_before_wildcard(pattern))
     root_written = os.path.dirname(_before_wildcard(written))
     for file in globbed(pattern):
-        if _is_image(file) and not os.path.isdir(file):
-            findings.images.append(_found_inside(file, root_written, relative(file, root)))
+        if not _is_image(file) or os.path.isdir(file):
+            continue
+        inside = relative(file, root)
+        if inside.startswith(os.pardir + os.sep):
+            findings.problems.append(source.problem(f"leads out of {root} again, to {file}"))
+            return
+        findings.images.append(_found_inside(file, root_written, inside))
 
 
 def read_file(source: Source, findings: Findings) -> None:

@@ -16,6 +16,7 @@ from manifests.readers.columns import (
     ABOUT,
     Complain,
     categories_of,
+    group_of,
     labels_of,
     read_categories,
     split_of,
@@ -106,5 +107,5 @@ def _found(
         inside=joined("", inside),
         labels=labels_of(row, folder, known, complain),
         split=split,
-        group=str(row.get("group_id") or ""),
+        group=group_of(row, complain),
     )

@@ -6,7 +6,14 @@ import os
 from functools import partial
 
 from manifests import tables
-from manifests.readers.columns import ABOUT, categories_of, labels_of, read_categories, split_of
+from manifests.readers.columns import (
+    ABOUT,
+    categories_of,
+    group_of,
+    labels_of,
+    read_categories,
+    split_of,
+)
 from manifests.readers.findings import Findings, Found, Source, check_path, joined
 from manifests.storage import beside
 
@@ -36,7 +43,7 @@ def read_list(source: Source, findings: Findings) -> None:
                 inside=joined("", path),
                 labels=labels_of(row, folder, known, complain),
                 split=split_of(row, complain),
-                group=str(row.get("group_id") or ""),
+                group=group_of(row, complain),
             )
         )
     findings.categories += categories_of((one.labels for one in findings.images), known)

@@ -25,6 +25,7 @@ from manifests.readers.columns import (
     MASK_COLUMNS,
     Complain,
     categories_of,
+    group_of,
     labels_of,
     read_categories,
     split_of,
@@ -133,7 +134,7 @@ def _add_sample(
             inside=joined("", inside),
             labels=_labels(sample, row, known, complain),
             split=split,
-            group=str(row.get("group_id") or ""),
+            group=group_of(row, complain),
         )
     )
 

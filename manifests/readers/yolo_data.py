@@ -5,6 +5,7 @@ Format: https://docs.ultralytics.com/datasets/detect and /pose. `path` is relati
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -122,7 +123,7 @@ def _names(value: Any, count: Any) -> list[str]:
         raise ValueError(f"expected a list, or a mapping of numbers to names, got {shown(value)}")
     names = [category_name(name) for name in value]
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        ((twice, _),) = Counter(names).most_common(1)
         raise ValueError(f"expected each name once, got {twice!r} twice")
     if count is not None and count != len(names):
         raise ValueError(f"there are {len(names)} names, but nc is {count}")
