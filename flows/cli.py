@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from flows.commands.care import prune, replay, verify
 from flows.commands.datasets import demo, export, plan, run, validate
+from flows.commands.jobs import deploy, serve, trigger, watch
 from flows.commands.pictures import folder, stylize
 
 app = typer.Typer(
@@ -13,5 +15,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Augmented training datasets by neural style transfer: from a YAML manifest to a folder.",
 )
-for command in (run, plan, validate, export, stylize, folder, demo):
+for command in (
+    *(run, plan, validate, export, stylize, folder, demo),
+    *(verify, replay, prune),
+    *(serve, deploy, trigger, watch),
+):
     app.command()(command)

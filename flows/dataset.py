@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -15,28 +13,33 @@ from typing import Any
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
+from prefect.logging import get_run_logger
 from prefect.states import Cancelled, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
 from flows.devices import Work, chunk_worker
 from flows.engine import MOST_BESIDE_LANES, choose_devices
-from flows.job import Job, prepare, read_for_run
+from flows.job import Job, output_folder, prepare, read_for_run
 from flows.progress import (
     ChunkDone,
     Control,
+    Event,
     Hashing,
     Started,
     Stopped,
+    Waiting,
     current_control,
+    outcome_kept,
 )
-from flows.version import VERSION
+from flows.turns import folder_to_itself, gpu_slots
+from flows.version import VERSION, cpu_capability, library_versions
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo, first_images
 from manifests.durable import check_stays_inside
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
-from manifests.in_use import in_use
+from manifests.storage import Place, is_in_store, place
 
 # Enough threads for any number of lanes; how many chunks are underway is limited below.
 _WORKERS = (os.cpu_count() or 1) + (1 + MOST_BESIDE_LANES) * len(choose_devices())
@@ -83,15 +86,18 @@ def stylize_dataset(
     retry_failed: bool = False,
     encoder: str | None = None,
     weights: Path | None = None,
+    wait_s: float = 0,
 ) -> Summary:
     """Make every image of the manifest that is not on record yet, then the dataset's indexes.
 
     Args:
-        manifest_path: the YAML manifest.
-        out: replaces the manifest's output folder; a path or a URL.
-        limit: make at most this many images in this run.
-        retry_failed: try again what failed before.
-        encoder, weights: replace the manifest's.
+        manifest_path: The YAML manifest, with its whole path.
+        out: Replaces the manifest's output folder: a whole path, or a URL.
+        limit: Make at most this many images in this run.
+        retry_failed: Try again what failed before.
+        encoder: Replaces the manifest's: compact, vgg19, vgg16, or random (for tests).
+        weights: Replaces the manifest's file of the encoder's weights; with its whole path.
+        wait_s: Wait so many seconds for another run that writes into the output folder.
 
     Raises:
         ManifestError: the manifest cannot be used; nothing was done.
@@ -100,12 +106,28 @@ def stylize_dataset(
         OutputInUse: another process writes into the output folder; nothing was done.
         OutputLost: another process took the output folder over.
         OSError: a disk or a store refused; what is on record is kept.
+        NoGpuSlots: the server does not say how many GPUs there are; nothing was done.
     """
     control = current_control()
-    read = read_for_run(manifest_path, out, encoder, weights)
-    job = prepare(read, _told_as_hashing(control))
-    with in_use(job.out, on_lost=control.stop.set) as check_in_use:
-        return _make(job, control, limit, retry_failed, check_in_use)
+    with outcome_kept(control) as keep:
+        # A worker starts each run in a temporary folder, of which nothing is kept.
+        if out is not None and not place(str(out)).is_absolute():
+            raise ValueError(f"out: expected a whole path, got {out}")
+        read = read_for_run(manifest_path, out, encoder, weights)
+        devices = choose_devices() if read.manifest.styles else []
+        turns = replace(control, tell=_logged_too(control.tell))
+        # What folder and content hold is looked at when nobody else changes the folder any more.
+        with (
+            folder_to_itself(output_folder(read), wait_s, turns) as check_in_use,
+            gpu_slots(devices, turns),
+        ):
+            job = prepare(read, _told_as_hashing(control))
+            try:
+                return keep(_make(job, control, limit, retry_failed, check_in_use))
+            except BaseException:
+                # Chunks that are underway, in other threads, end at once too.
+                control.stop.set()
+                raise
 
 
 def _make(
@@ -158,6 +180,14 @@ def _make(
             exports = _export_formats(job)
         else:
             remove_exports_inside(job.out)
+    get_run_logger().info(
+        "%s: %d images made, %d failed, %d to be made yet; the dataset has %d",
+        job.out,
+        tally.made,
+        tally.failed,
+        pending - tally.settled,
+        exported.images,
+    )
     return Summary(
         out=str(job.out),
         made=tally.made,
@@ -276,6 +306,18 @@ def _limited(chunks: Iterable[Chunk], limit: int) -> Iterator[Chunk]:
             yield cut
 
 
+def _logged_too(tell: Callable[[Event], None]) -> Callable[[Event], None]:
+    """What keeps a run waiting is for Prefect's page as well."""
+    logger = get_run_logger()
+
+    def tell_both(event: Event) -> None:
+        if isinstance(event, Waiting):
+            logger.info("waiting: %s", event.why)
+        tell(event)
+
+    return tell_both
+
+
 def _told_as_hashing(control: Control) -> Callable[[], None]:
     files = count(1)
 
@@ -293,8 +335,17 @@ def _about(job: Job) -> dict[str, Any]:
         "manifest": job.plan.manifest.model_dump(mode="json"),
         "engine": asdict(job.plan.engine) | {"size": job.plan.size} if job.stylizer else None,
         "device": ", ".join(map(str, job.devices)) if job.stylizer else None,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "albumentations", "pillow", "numpy")},
-        },
+        "manifest_file": _seen_from(job.out, job.plan.read.file),
+        "machine": {"torch_threads": job.lanes.threads, "cpu": cpu_capability()},
+        "versions": library_versions(),
     }
+
+
+def _seen_from(folder: Place, file: Path) -> str:
+    """The file's path relative to the folder, so that both can be moved together."""
+    if is_in_store(folder):
+        return str(file)
+    try:
+        return os.path.relpath(file, folder).replace(os.sep, "/")
+    except ValueError:  # another drive of Windows
+        return str(file)

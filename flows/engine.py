@@ -24,7 +24,7 @@ MOST_BESIDE_LANES = 6
 # Taken here, for a thread that is started later has what any thread set last.
 CORES = torch.get_num_threads()
 # What `size: original` comes to: nothing is as large, so nothing is shrunk.
-_NO_SHRINKING = 1_000_000
+NO_SHRINKING_PX = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def resolve_engine(read: ReadManifest, style_grams_folder: Path) -> tuple[Engine
 def output_size(read: ReadManifest) -> int:
     """Long side in pixels beyond which images are shrunk."""
     if read.manifest.stylize.size == "original":
-        return _NO_SHRINKING
+        return NO_SHRINKING_PX
     return manifest_preset(read).size
 
 

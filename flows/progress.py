@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -14,6 +17,13 @@ class Hashing:
     """Files hashed so far."""
 
     files: int
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why the run cannot begin yet."""
+
+    why: str
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ class ChunkDone:
     optimiser_s: float = 0.0
 
 
-Event = Hashing | Started | Optimised | ChunkDone
+Event = Hashing | Waiting | Started | Optimised | ChunkDone
 
 
 class Stopped(Exception):
@@ -68,10 +78,15 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Control:
-    """The line between a job and its starter."""
+    """The line between a job and its starter.
+
+    Attributes:
+        outcome: what the job came to, once it has: its result, or the error that ended it.
+    """
 
     tell: Callable[[Event], None] = lambda event: None
     stop: threading.Event = field(default_factory=threading.Event)
+    outcome: list[Any] = field(default_factory=list)
 
     def check(self) -> None:
         """Raises Stopped once `stop` is set."""
@@ -95,3 +110,18 @@ def controlled_by(control: Control) -> Iterator[None]:
 def current_control() -> Control:
     """The control of the block around, or one that nobody listens to."""
     return _CURRENT.get() or Control()
+
+
+@contextmanager
+def outcome_kept(control: Control) -> Iterator[Callable[[T], T]]:
+    """A job in the block: the result that it gives to what this yields, or its error, is kept."""
+
+    def keep(result: T) -> T:
+        control.outcome.append(result)
+        return result
+
+    try:
+        yield keep
+    except BaseException as error:
+        control.outcome.append(error)
+        raise

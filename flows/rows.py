@@ -62,6 +62,7 @@ def done_row(
     *,
     size: tuple[int, int],
     data: bytes,
+    mask: bytes | None,
     moved: Moved,
     fidelity: Scores,
     applied: Applied,
@@ -76,6 +77,7 @@ def done_row(
     Args:
         size: (width, height) of the file in pixels.
         data: its bytes.
+        mask: those of its semantic mask, where it has one.
         moved: its labels, with all objects that were dropped on the way to it.
         fidelity: what it, and each of its objects, has kept of the content's structure.
     """
@@ -94,9 +96,11 @@ def done_row(
         "source_id": source_id(base.content_sha256),
         "group_id": base.content.group,
         "variant_id": variant.id,
+        "pair_id": "" if base.style is None else base.id,
         "kind": base.kind(variant),
         "content_path": base.content.name,
         "style_path": "" if base.style is None else base.style.name,
+        "style_sha256": base.style_sha256.hex(),
         "width": size[0],
         "height": size[1],
         "objects": objects_column(moved.labels.objects, moved.areas, fidelity.objects),
@@ -117,6 +121,7 @@ def done_row(
         "applied_transforms": canonical_json([list(one) for one in applied]),
         "notes": "; ".join((*notes, *done.notes)),
         "sha256": hashlib.sha256(data).hexdigest(),
+        "mask_sha256": "" if mask is None else hashlib.sha256(mask).hexdigest(),
         "gramflow_version": VERSION,
     }
 

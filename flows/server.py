@@ -12,11 +12,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from flows.guard import UP
 from manifests.storage import Place, local_folder
 
 _START_TIMEOUT_S = 120.0
@@ -25,7 +26,10 @@ _POLL_S = 0.1
 # The server writes task records in bursts; see the settings below for the interval.
 _RECORDER_S = 1.5
 
+# A run says so often that it lives; flows/lost_runs.yaml looks for those that have ceased to.
+HEARTBEAT = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
 _SETTINGS = {
+    **HEARTBEAT,
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     # The default of one record at a time loses task records in bursts of over a thousand.
@@ -33,6 +37,8 @@ _SETTINGS = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     # Errors are the command line's to show, in one sentence; Prefect's page has the details.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    # Nor are each event and log line that a server which is gone does not take.
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
 }
 
 
@@ -64,13 +70,10 @@ def prefect_server(home: Path) -> Iterator[str]:
     Raises:
         ServerError: if it does not come up, or that of PREFECT_API_URL does not answer.
     """
-    for name, value in _SETTINGS.items():
-        os.environ.setdefault(name, value)
     if os.environ.get("PREFECT_API_URL"):
-        _warn_of_open_line(os.environ["PREFECT_API_URL"])
-        _check_answers(os.environ["PREFECT_API_URL"])
-        yield os.environ["PREFECT_API_URL"]
+        yield users_server()
         return
+    _apply_settings()
     home = Path(os.environ.setdefault("PREFECT_HOME", str(home.absolute())))
     home.mkdir(parents=True, exist_ok=True)
     port = _free_port()
@@ -90,9 +93,11 @@ def prefect_server(home: Path) -> Iterator[str]:
     os.environ["PREFECT_API_URL"] = url
     try:
         _wait_until_healthy(url, guard, log)
+        _have_it_kept_up(guard)
         yield url
     finally:
-        _drain()
+        if _is_healthy(url):
+            _drain()
         del os.environ["PREFECT_API_URL"]
         _stop(guard)
 
@@ -121,6 +126,30 @@ def _is_this_machine(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
+def users_server() -> str:
+    """Address of the server that PREFECT_API_URL names. Call it before prefect is imported.
+
+    Raises:
+        ServerError: it names none, or that does not answer.
+    """
+    _apply_settings()
+    url = os.environ.get("PREFECT_API_URL")
+    if not url:
+        raise ServerError(
+            "PREFECT_API_URL: expected the address of a Prefect server, for it outlives this "
+            "command; start one with `prefect server start --host 127.0.0.1`, then set "
+            "PREFECT_API_URL=http://127.0.0.1:4200/api"
+        )
+    _warn_of_open_line(url)
+    _check_answers(url)
+    return url
+
+
+def _apply_settings() -> None:
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+
+
 def _check_answers(url: str) -> None:
     """Any HTTP answer will do: what an account may ask is Prefect's to say."""
     try:
@@ -139,13 +168,26 @@ def _wait_until_healthy(url: str, guard: subprocess.Popen[bytes], log: Path) -> 
     while time.monotonic() < deadline:
         if guard.poll() is not None:
             break
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=1) as answer:
-                if answer.status == 200:
-                    return
-        except (OSError, urllib.error.URLError):
-            time.sleep(_POLL_S)
+        if _is_healthy(url):
+            return
+        time.sleep(_POLL_S)
     raise ServerError(f"the Prefect server did not start; its last words are in {log}")
+
+
+def _is_healthy(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=1) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _have_it_kept_up(guard: subprocess.Popen[bytes]) -> None:
+    """Tell the guard that the server is up: if it ends by itself, it is to be started again."""
+    assert guard.stdin is not None
+    with suppress(BrokenPipeError):  # the guard is gone; the run goes on as without a server
+        guard.stdin.write(UP)
+        guard.stdin.flush()
 
 
 def _drain() -> None:

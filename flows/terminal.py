@@ -14,7 +14,7 @@ from rich.progress import (
     TextColumn,
 )
 
-from flows.progress import ChunkDone, Event, Hashing, Optimised, Started
+from flows.progress import ChunkDone, Event, Hashing, Optimised, Started, Waiting
 
 _PLAIN_LINE_EVERY_S = 10.0
 # Unicode's categories: control, format (which can turn a line round), half a character.
@@ -56,6 +56,9 @@ class RunDisplay:
         """Show one event."""
         if isinstance(event, Hashing):
             self._bar.update(self._task, description="reading files", note=f"{event.files}")
+        elif isinstance(event, Waiting):
+            self._bar.update(self._task, description="waiting", note=event.why)
+            self._say(f"waiting: {event.why}")
         elif isinstance(event, Started):
             self._total, self._pairs_to_do, self._work = event.to_do, event.pairs, event.work
             self._started_s = time.monotonic()

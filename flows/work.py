@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
-from PIL import Image
-
 from augment.fidelity import Scores
-from augment.labels import Keep, Moved, unmoved
-from augment.recipes import Recipe, Varied
+from augment.labels import Moved
+from augment.recipes import Recipe
 from flows.job import Job
 from flows.load import FileAtFault, Loaded, load
 from flows.progress import ChunkDone, Control
 from flows.ready import ChunkRows, Ready
 from flows.rows import done_row, failed_rows
 from flows.stylizing import stylized
+from flows.variation import encoded, recipes_of, varied
 from manifests.chunks import Chunk
 from manifests.durable import write_whole
-from manifests.identity import seed_of
-from manifests.images import encode_image
 from manifests.ledger import Row
 from manifests.plan import Base, Variant
 
@@ -35,7 +31,7 @@ def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
         OSError: when the output cannot be written.
     """
     rows = ChunkRows()
-    recipes = _recipes(job)
+    recipes = recipes_of(job.plan.manifest, job.plan.categories)
     optimiser_s = 0.0
     images: Iterable[Ready]
     if chunk.pairs:
@@ -63,14 +59,6 @@ def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
     )
 
 
-def _recipes(job: Job) -> dict[str, Recipe]:
-    augment = job.plan.manifest.augment
-    keep = Keep(augment.min_visibility, augment.min_area)
-    return {
-        name: Recipe(steps, job.plan.categories, keep) for name, steps in augment.recipes.items()
-    }
-
-
 def _as_they_are(
     bases: Sequence[Base], control: Control, rows: ChunkRows, max_pixels: int
 ) -> Iterator[Ready]:
@@ -89,34 +77,24 @@ def _write(job: Job, image: Ready, variant: Variant, recipes: dict[str, Recipe])
     Raises:
         ValueError: if the recipe cannot be applied to this image.
     """
-    varied = _varied(image, variant, recipes)
-    pixels, output = np.ascontiguousarray(varied.image), job.plan.manifest.output.image
-    data = encode_image(Image.fromarray(pixels), output.type, output.quality)
-    write_whole(job.out / variant.file, data, job.ledger.temporary_folder)
-    if varied.semantic_mask is not None:
-        classes = Image.fromarray(np.ascontiguousarray(varied.semantic_mask))
-        mask = encode_image(classes, "png", quality=100)
-        write_whole(job.out / variant.mask_file, mask, job.ledger.temporary_folder)
+    made = varied(image, variant, recipes)
+    files = encoded(made, job.plan.manifest.output.image)
+    write_whole(job.out / variant.file, files.image, job.ledger.temporary_folder)
+    if files.mask is not None:
+        write_whole(job.out / variant.mask_file, files.mask, job.ledger.temporary_folder)
     return done_row(
         job.plan,
         image.loaded.base,
         variant,
-        size=(pixels.shape[1], pixels.shape[0]),
-        data=data,
-        moved=_with_all_dropped(image.loaded, varied.moved),
-        fidelity=_of_those_left(image.scores, varied.moved),
-        applied=varied.applied,
+        size=(made.image.shape[1], made.image.shape[0]),
+        data=files.image,
+        mask=files.mask,
+        moved=_with_all_dropped(image.loaded, made.moved),
+        fidelity=_of_those_left(image.scores, made.moved),
+        applied=made.applied,
         notes=image.loaded.notes,
         optimisation=image.optimisation,
     )
-
-
-def _varied(image: Ready, variant: Variant, recipes: dict[str, Recipe]) -> Varied:
-    labels, semantic_mask = image.loaded.labels, image.loaded.semantic_mask
-    if variant.recipe is None:
-        return Varied(image.pixels, unmoved(labels), [], semantic_mask)
-    recipe = recipes[variant.recipe]
-    return recipe.vary(image.pixels, labels, seed_of(variant.id), semantic_mask)
 
 
 def _of_those_left(scores: Scores, moved: Moved) -> Scores:

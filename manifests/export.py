@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -16,12 +16,10 @@ from manifests.comparison import FilesOnDisk
 from manifests.durable import move, remove_durably, write_whole, written_whole
 from manifests.label_rows import numbered
 from manifests.ledger import Ledger, Row, json_line
-from manifests.names import EXTENSION, STEM
+from manifests.names import is_of_gramflow
 from manifests.plan import Plan
 from manifests.storage import Place
-from manifests.stores import is_there, names_in
-
-_MADE_BY_GRAMFLOW = re.compile(rf"{STEM}\.{EXTENSION}$")
+from manifests.stores import is_there, names_in, read_bytes
 
 
 @dataclass
@@ -67,6 +65,7 @@ def export_imagefolder(
     all_masked = all(content.labels.semantic_mask for content in plan.content)
     wanted = {variant.id for base in plan.bases() for variant in base.variants}
     failed: dict[str, Row] = {}
+    repeated = ledger.repeated()
     with ExitStack() as open_files:
         indexes: dict[str, BinaryIO] = {}
         for row in ledger.rows():
@@ -84,6 +83,10 @@ def export_imagefolder(
             made = [file for file in (row["file"], row.get("mask_file_name")) if file]
             if not all(file in files for file in made):
                 continue
+            if variant_id in repeated:
+                repeated[variant_id] -= 1
+                if repeated[variant_id] and not _is_of(out / row["file"], row):
+                    continue
             failed.pop(variant_id, None)
             wanted.remove(variant_id)
             for file in made:
@@ -106,6 +109,12 @@ def export_imagefolder(
     described = {**about, "categories": [asdict(one) for one in plan.categories]}
     _write_about(out, exported, described, ledger.temporary_folder)
     return exported
+
+
+def _is_of(file: Place, row: Row) -> bool:
+    """Whether these bytes are on record: a file that was lost and made again may be another."""
+    sha256: str = row["sha256"]
+    return hashlib.sha256(read_bytes(file)).hexdigest() == sha256
 
 
 def _metadata(row: Row, place: Mapping[str, int], all_masked: bool) -> Row:
@@ -135,7 +144,7 @@ def _count(exported: Exported, row: Row) -> None:
 def _set_aside(out: Place, files: FilesOnDisk) -> int:
     moved = 0
     for file in files.left():
-        if _MADE_BY_GRAMFLOW.search(file):
+        if is_of_gramflow(posixpath.basename(file)):
             move(out / file, out / ".gramflow" / "set_aside" / file)
             moved += 1
     return moved

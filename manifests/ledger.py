@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from manifests.ahead import read_ahead
 from manifests.chunks import Chunk
 from manifests.durable import written_whole
+from manifests.hashes import hash_of, holds
 from manifests.identity import short_id
 from manifests.storage import Place, is_in_store, local_folder
 from manifests.stores import names_in, opened, read_first_line
@@ -70,6 +75,17 @@ class Ledger:
             left_out.update(header["left_out"])
         settled = done | left_out
         return Ids(frozenset(done), frozenset(failed - settled), frozenset(left_out - done))
+
+    def repeated(self) -> dict[str, int]:
+        """Ids that several records have as done, for their files were lost -> how many have."""
+        hashes = array("Q", map(hash_of, self._done()))
+        each = np.sort(np.frombuffer(hashes, np.uint64))
+        again = np.unique(each[1:][each[1:] == each[:-1]])
+        return Counter(one for one in self._done() if holds(again, one)) if len(again) else {}
+
+    def _done(self) -> Iterator[str]:
+        for file, first_line in read_ahead(_first_line, self._records(), in_store=self._in_store):
+            yield from _header(first_line, file)["done"]
 
     def rows(self) -> Iterator[Row]:
         """All rows of all records, in the order of the plans they were made by."""

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 # Pattern of an image's name without its extension.
 STEM = r"[^/]+-(?:original|augmented|stylized|stylized_augmented)-[a-z2-7]{12}"
 EXTENSION = r"(?:jpg|png|webp)"
+
+_MADE = re.compile(rf"{STEM}\.{EXTENSION}")
+
+
+def is_of_gramflow(file_name: str) -> bool:
+    """Whether an image or a mask, by its name without folders, is one that gramflow made."""
+    return _MADE.fullmatch(file_name) is not None
 
 
 def stem_of(file_name: str) -> str:

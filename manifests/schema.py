@@ -34,6 +34,11 @@ def check_plain_name(name: object) -> str:
     return name
 
 
+def check_split(name: object) -> object:
+    """A plain name, or empty for none."""
+    return name if name == "" else check_plain_name(name)
+
+
 def check_size(size: object) -> object:
     """A long side in pixels, or "original"."""
     if size is None or size == "original":
@@ -109,7 +114,7 @@ class Content(_Model):
     format: ContentFormat | None = None
     annotations: PathText | None = None
     masks: PathText | None = None
-    split: PlainName = ""
+    split: Annotated[str, BeforeValidator(check_split)] = ""
     group: Annotated[PathText | None, BeforeValidator(check_pattern)] = None
 
 
@@ -141,7 +146,8 @@ class Pairing(_Model):
                 "pairs belongs to strategy listed, and listed needs it: a list of "
                 "{content, style}, or a .csv or .jsonl with those columns"
             )
-        if self.strategy != "random" and "styles_per_content" in self.model_fields_set:
+        # Its default is let through, so that a resolved manifest is a manifest.
+        if self.strategy != "random" and self.styles_per_content != 1:
             raise ValueError("styles_per_content belongs to strategy random")
         return self
 

@@ -42,7 +42,7 @@ def one_sentence_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         complain("interrupted; what is finished is kept, run again to go on", INTERRUPTED)
     except RuntimeError as error:
-        if type(error).__name__ not in ("EncoderUnavailable", "DeviceLost"):
+        if type(error).__name__ not in ("EncoderUnavailable", "DeviceLost", "NoGpuSlots"):
             raise
         complain(str(error), WRONG_USE)
 

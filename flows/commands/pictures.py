@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 
 from flows.commands.console import error_console, one_sentence_errors, say
 from flows.commands.options import (
@@ -63,28 +62,7 @@ def folder(
 ) -> None:
     """Stylize a folder on demand; done again, it does only what is new or changed."""
     with one_sentence_errors():
-        if not content_dir.is_dir():
-            raise ValueError(f"{content_dir}: is no folder")
-        if not style.exists():
-            raise ValueError(f"{style}: there is no such style image or folder")
-        manifest = out.absolute() / ".gramflow" / "folder.yaml"
-        manifest.parent.mkdir(parents=True, exist_ok=True)
-        settings: dict[str, Any] = {
-            "encoder": encoder,
-            "preset": preset,
-            "strength": strength,
-            **({"size": size} if size is not None else {}),
-            **({"weights": str(weights.absolute())} if weights is not None else {}),
-        }
-        described = {
-            "version": 1,
-            "name": "folder",
-            "content": [{"path": str(content_dir.absolute())}],
-            "styles": [{"path": str(style.absolute())}],
-            "pairing": {"strategy": "all"},
-            "stylize": settings,
-            "augment": {"include_original": False},
-            "output": {"path": str(out.absolute())},
-        }
-        manifest.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
-        sys.exit(run_manifest(manifest))
+        from flows.folder import FolderJob
+
+        job = FolderJob(content_dir, style, out, preset, size, strength, encoder, weights)
+        sys.exit(run_manifest(job.write_manifest()))

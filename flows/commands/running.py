@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flows.commands.console import (
     INTERRUPTED,
     SOME_FAILED,
-    error_console,
     out_console,
     say,
 )
+from flows.commands.stopping import status_of, stopped_by_signals
 
 if TYPE_CHECKING:
     from flows.dataset import Summary
-    from flows.progress import Control
 
 _FAILURES_SHOWN = 20
 
@@ -33,27 +30,43 @@ def run_manifest(
 ) -> int:
     """Run the flow under a Prefect server; exit status."""
     from flows.job import check_manifest, output_folder, read_for_run
-    from flows.progress import Control, controlled_by
     from flows.server import home_of, prefect_server
-    from flows.terminal import RunDisplay
 
     read = read_for_run(manifest, out, encoder, weights)
     check_manifest(read)
-    with prefect_server(home_of(output_folder(read))):
+
+    def run() -> Summary:
         from flows.dataset import stylize_dataset
 
-        with RunDisplay(out_console) as display:
-            control = Control(tell=display.tell)
-            with controlled_by(control), _ctrl_c_stops(control):
-                summary = stylize_dataset(
-                    manifest_path=manifest.absolute(),
-                    out=out,
-                    limit=limit,
-                    retry_failed=retry_failed,
-                    encoder=encoder,
-                    weights=weights,
-                )
-    return _report(summary)
+        return stylize_dataset(
+            manifest_path=manifest.absolute(),
+            out=None if out is None else str(output_folder(read)),
+            limit=limit,
+            retry_failed=retry_failed,
+            encoder=encoder,
+            weights=weights,
+        )
+
+    with prefect_server(home_of(output_folder(read))):
+        return run_shown(run)
+
+
+def run_shown(run: Callable[[], Summary]) -> int:
+    """Run a flow with a display, under a server that is there; exit status."""
+    from flows.attended import attended
+    from flows.progress import Control, Stopped
+    from flows.terminal import RunDisplay
+
+    with RunDisplay(out_console) as display:
+        control = Control(tell=display.tell)
+        with stopped_by_signals(control.stop) as asked:
+            try:
+                summary = attended(run, control)
+            except Stopped:  # before there was a plan
+                say("stopped before anything was made; to go on, give the same command again")
+                return status_of(asked[0])
+    status = _report(summary)
+    return status_of(asked[0]) if summary.stopped and asked else status
 
 
 def _report(summary: Summary) -> int:
@@ -81,20 +94,3 @@ def _report(summary: Summary) -> int:
     if summary.failures:
         say(f"all failures: {summary.out}/failures.jsonl; try them again with --retry-failed")
     return SOME_FAILED if summary.failures else 0
-
-
-@contextmanager
-def _ctrl_c_stops(control: Control) -> Iterator[None]:
-    """The first Ctrl-C asks the run to stop, the second is Python's own."""
-    previous = signal.getsignal(signal.SIGINT)
-
-    def stop(signum: int, frame: Any) -> None:
-        error_console.print("stopping; what is finished is kept (Ctrl-C again to break off)")
-        control.stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,198 @@
+"""Commands that look after a finished dataset: verify, replay, prune."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands.console import (
+    SOME_FAILED,
+    WRONG_USE,
+    complain,
+    error_console,
+    one_sentence_errors,
+    say,
+)
+
+if TYPE_CHECKING:
+    from flows.sample import Sampled
+    from manifests.exporters.finished import FinishedDataset, Row
+    from manifests.storage import Place
+    from manifests.verification import Finding, Seen
+
+_SHOWN_OF_A_KIND = 20
+
+FinishedArgument = Annotated[
+    str, typer.Argument(help="The output folder of a finished run, or its URL.")
+]
+
+
+def verify(
+    out: FinishedArgument,
+    sample: Annotated[
+        int, typer.Option("--sample", min=0, help="Also make so many files again, and compare.")
+    ] = 0,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Set damaged files aside, for the next run to make.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A JSON object a line: problems, then the summary.")
+    ] = False,
+) -> None:
+    """Check that every row has its file, every file its row, and labels are inside their images."""
+    with one_sentence_errors():
+        from flows.sample import Sampled
+        from manifests.exporters.finished import read_finished
+        from manifests.storage import place
+        from manifests.verification import Seen, set_aside
+
+        dataset = read_finished(place(out))
+        seen, sampled = Seen(), None
+        if sample:
+            from flows.replay import differences
+
+            sampled = Sampled(differences(dataset))
+        kinds: Counter[str] = Counter()
+        aside = 0
+        with _nobody_writes(dataset.out, mend), error_console.status("reading files"):
+            for finding in _findings(dataset, seen, sample, sampled):
+                kinds[finding.kind] += 1
+                if as_json:
+                    print(json.dumps(asdict(finding), ensure_ascii=False))
+                elif kinds[finding.kind] <= _SHOWN_OF_A_KIND:
+                    say(str(finding))
+                aside += mend and set_aside(dataset, finding)
+        _summary(dataset.out, seen, sampled, kinds, aside, as_json)
+        sys.exit(SOME_FAILED if kinds else 0)
+
+
+def replay(
+    out: FinishedArgument,
+    variant_id: Annotated[str, typer.Argument(help="Of its row, or the short one of its name.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
+) -> None:
+    """Make one file of a finished dataset again, from its metadata alone."""
+    with one_sentence_errors():
+        from flows.replay import differences, origins_of, psnr_db
+        from flows.replay import replay as make_again
+        from manifests.durable import write_whole
+        from manifests.exporters.finished import read_finished
+        from manifests.storage import place
+        from manifests.stores import is_there, read_bytes
+
+        dataset = read_finished(place(out))
+        split, row = _row_of(dataset, variant_id)
+        with error_console.status("making it again"):
+            again = make_again(origins_of(dataset), row)
+        write_whole(output.absolute(), again.image, output.absolute().parent)
+        file = dataset.image(split, row)
+        there = read_bytes(file) if is_there(file) else b""
+        if there == again.image:
+            say(f"{output}: the bytes of {file}")
+            return
+        near = psnr_db(there, again.image) if there else None
+        other = "is gone" if not there else "has another size"
+        compared = f"PSNR {near:.1f} dB" if near is not None else other
+        say("; ".join([f"{output}: not the bytes of {file}: {compared}", *differences(dataset)]))
+
+
+def prune(
+    out: FinishedArgument,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without asking.")] = False,
+) -> None:
+    """Remove what no dataset has any more: files set aside, and leftovers of killed runs."""
+    with one_sentence_errors():
+        from flows.terminal import file_size
+        from manifests.in_use import in_use
+        from manifests.pruning import prunable, remove
+        from manifests.storage import place
+        from manifests.stores import names_in
+
+        folder = place(out)
+        if not names_in(folder / ".gramflow"):
+            complain(f"{out}: expected the output folder of a run", WRONG_USE)
+        with in_use(folder):
+            pruning = prunable(folder)
+            shown: Counter[str] = Counter()
+            for one in pruning.unneeded:
+                shown[one.why] += 1
+                if shown[one.why] <= _SHOWN_OF_A_KIND:
+                    say(f"{one.file}: {file_size(one.size_bytes)}, {one.why}")
+            _say_how_many_more(shown)
+            for file in pruning.kept[:_SHOWN_OF_A_KIND]:
+                say(f"{file}: stays, for nothing shows that gramflow wrote these bytes")
+            _say_how_many_more(Counter({"kept": len(pruning.kept)}))
+            total = file_size(sum(one.size_bytes for one in pruning.unneeded))
+            counted = f"{len(pruning.unneeded):,} files, {total}"
+            if not pruning.unneeded:
+                say("nothing to remove")
+            elif yes or (sys.stdin.isatty() and typer.confirm(f"remove {counted}?")):
+                remove(folder, pruning.unneeded)
+                say(f"removed {counted}")
+            else:
+                say(f"nothing removed; --yes removes {counted}")
+
+
+def _findings(
+    dataset: FinishedDataset, seen: Seen, sample: int, told: Sampled | None
+) -> Iterator[Finding]:
+    from manifests.verification import verify as verify_files
+
+    yield from verify_files(dataset, seen)
+    if told is not None:
+        from flows.sample import sampled
+
+        yield from sampled(dataset, sample, told)
+
+
+def _nobody_writes(out: Place, mend: bool) -> AbstractContextManager[object]:
+    """A dataset that cannot be written to is in use by nobody, and may be looked at."""
+    from manifests.in_use import in_use
+
+    read_only = isinstance(out, Path) and not os.access(out / ".gramflow", os.W_OK)
+    return nullcontext() if read_only and not mend else in_use(out)
+
+
+def _summary(
+    out: Place,
+    seen: Seen,
+    sampled: Sampled | None,
+    kinds: Counter[str],
+    aside: int,
+    as_json: bool,
+) -> None:
+    if as_json:
+        again = None if sampled is None else asdict(sampled)
+        counted = {"images": seen.images, "objects": seen.objects, "sampled": again}
+        print(json.dumps({**counted, "problems": dict(kinds), "set_aside": aside}))
+        return
+    _say_how_many_more(kinds)
+    say(f"{out}: {seen.images:,} images, {seen.objects:,} objects, {kinds.total():,} problems")
+    if sampled is not None:
+        say(str(sampled))
+    if aside:
+        say(f"{aside:,} files set aside; `gramflow run` with the manifest makes them again")
+
+
+def _say_how_many_more(kinds: Counter[str]) -> None:
+    for kind, count in kinds.items():
+        if count > _SHOWN_OF_A_KIND:
+            say(f"… and {count - _SHOWN_OF_A_KIND:,} more: {kind}")
+
+
+def _row_of(dataset: FinishedDataset, variant_id: str) -> tuple[str, Row]:
+    """The row whose id begins so, with its split."""
+    for split in dataset.splits:
+        for row in dataset.rows(split):
+            if row["variant_id"].startswith(variant_id):
+                return split, row
+    raise ValueError(f"{variant_id}: expected the variant_id of a row of {dataset.out}")

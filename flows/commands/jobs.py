@@ -1,0 +1,228 @@
+"""Commands for jobs that start by themselves: serve, deploy, trigger, watch."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from flows.commands.console import INTERRUPTED, SOME_FAILED, one_sentence_errors, say
+from flows.commands.options import (
+    ENCODERS_HELP,
+    PresetOption,
+    SizeOption,
+    StrengthOption,
+    WeightsOption,
+)
+from flows.commands.running import run_shown
+
+if TYPE_CHECKING:
+    from prefect.deployments.runner import RunnerDeployment
+
+    from flows.dataset import Summary
+    from manifests.reading import ReadManifest
+
+JobArgument = Annotated[
+    Optional[Path],
+    typer.Argument(
+        metavar="[MANIFEST]",
+        help="The YAML manifest. Without one: the form for folders on Prefect's page.",
+        show_default=False,
+    ),
+]
+CronOption = Annotated[
+    Optional[str], typer.Option("--cron", help="When to run, as '0 2 * * *': every night at two.")
+]
+IntervalOption = Annotated[
+    Optional[float], typer.Option("--interval", help="Or how often: seconds from start to start.")
+]
+TimezoneOption = Annotated[
+    Optional[str],
+    typer.Option("--timezone", help="By whose clock --cron goes; this machine's by default."),
+]
+
+
+def serve(
+    manifest: JobArgument = None,
+    cron: CronOption = None,
+    interval: IntervalOption = None,
+    timezone: TimezoneOption = None,
+) -> None:
+    """Run a manifest by a schedule, or when it is triggered, for as long as this command runs."""
+    with one_sentence_errors():
+        from flows.server import home_of, prefect_server
+
+        read = _checked(manifest)
+        home = Path("gramflow.prefect") if read is None else home_of(_output_folder(read))
+        with prefect_server(home) as url:
+            from flows.deployments import serve as serve_deployment
+
+            deployment = _deployment(read, cron, interval, timezone)
+            say(f"serving {deployment.full_name}; its runs are on {url.removesuffix('/api')}")
+            say(f"start one now: PREFECT_API_URL={url} gramflow trigger {deployment.name}")
+            serve_deployment(deployment)
+            say("stopped; what is finished is kept, and the schedule is paused")
+
+
+def deploy(
+    pool: Annotated[
+        str, typer.Option("--pool", help="Work pool of type process; made if it is not there.")
+    ],
+    manifest: JobArgument = None,
+    cron: CronOption = None,
+    interval: IntervalOption = None,
+    timezone: TimezoneOption = None,
+    gpus: Annotated[
+        Optional[int],
+        typer.Option(
+            "--gpus", min=0, help="GPUs of all workers together; those of this machine by default."
+        ),
+    ] = None,
+) -> None:
+    """Register a manifest on your Prefect server, whose workers then run it."""
+    with one_sentence_errors():
+        from flows.server import users_server
+
+        read = _checked(manifest)
+        users_server()
+        from flows.deployments import deploy as deploy_deployment
+
+        deployment = _deployment(read, cron, interval, timezone)
+        deploy_deployment(deployment, pool, _gpus_here() if gpus is None else gpus)
+        say(f"{deployment.full_name} is on work pool {pool}; it needs a worker:")
+        say(f"prefect worker start --pool {pool} --type process")
+
+
+def trigger(
+    name: Annotated[str, typer.Argument(help="Of the deployment: the manifest's `name`.")],
+    parameter: Annotated[
+        Optional[list[str]],
+        typer.Option("--param", "-p", help="key=value, as limit=100; give it for each."),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Until the run has ended.")] = False,
+) -> None:
+    """Start a run of a deployment now."""
+    with one_sentence_errors():
+        from flows.server import users_server
+
+        parameters = dict(map(_parameter, parameter or []))
+        users_server()
+        from flows.deployments import page_of, wait_until_final
+        from flows.deployments import trigger as trigger_deployment
+
+        run = trigger_deployment(name, parameters)
+        say(f"{run.name}: {page_of(run)}")
+        if wait:
+            ended = wait_until_final(run).state
+            assert ended is not None
+            say(f"{ended.name}{': ' if ended.message else ''}{ended.message or ''}")
+            sys.exit(0 if ended.is_completed() else SOME_FAILED)
+
+
+def watch(
+    folder: Annotated[Path, typer.Argument(help="Folder of content images.")],
+    style: Annotated[Path, typer.Option("--style", help="A style image or a folder of them.")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder.")],
+    encoder: Annotated[str, typer.Option("--encoder", help=ENCODERS_HELP)] = "compact",
+    weights: WeightsOption = None,
+    preset: PresetOption = "fast",
+    size: SizeOption = None,
+    strength: StrengthOption = 1.0,
+    settle: Annotated[
+        float, typer.Option("--settle", min=0, help="Seconds without change that end a file.")
+    ] = 3.0,
+) -> None:
+    """Stylize what is in a folder, and then what comes into it, until interrupted."""
+    with one_sentence_errors():
+        from flows.folder import FolderJob
+        from flows.server import home_of, prefect_server
+        from flows.watching import settled_images
+        from manifests.readers.folders import image_files
+
+        folder = folder.absolute()
+        job = FolderJob(folder, style, out, preset, size, strength, encoder, weights)
+        manifest = job.write_manifest()
+        if any(image_files(folder)):
+            _checked(manifest)
+        with prefect_server(home_of(out)):
+            say(f"watching {folder}; Ctrl-C ends it")
+            for images in settled_images(folder, settle):
+                say(f"{time.strftime('%H:%M:%S')} new or changed: {_named(images)}")
+                if _run_folder(job) == INTERRUPTED:
+                    sys.exit(INTERRUPTED)
+
+
+def _run_folder(job: Any) -> int:
+    """Exit status of a run; one that breaks down says why, and the next is none the worse."""
+
+    def run() -> Summary:
+        from flows.dataset import stylize_dataset
+        from flows.deployments import WAIT_S
+
+        return stylize_dataset(job.write_manifest(), wait_s=WAIT_S)
+
+    try:
+        with one_sentence_errors():
+            return run_shown(run)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    except Exception as error:  # whatever it is, the next run may go through
+        say(f"error: {type(error).__name__}: {error}")
+        return SOME_FAILED
+
+
+def _named(images: list[Path]) -> str:
+    more = f" and {len(images) - 1} more" if len(images) > 1 else ""
+    return f"{images[0].name}{more}"
+
+
+def _checked(manifest: Path | None) -> ReadManifest | None:
+    from flows.job import check_manifest, read_for_run
+
+    if manifest is None:
+        return None
+    read = read_for_run(manifest)
+    check_manifest(read)
+    return read
+
+
+def _output_folder(read: ReadManifest) -> Path:
+    from flows.job import output_folder
+
+    return output_folder(read)
+
+
+def _deployment(
+    read: ReadManifest | None, cron: str | None, interval: float | None, timezone: str | None
+) -> RunnerDeployment:
+    from tzlocal import get_localzone_name
+
+    from flows.deployments import When, of_folders, of_manifest
+
+    if read is None:
+        if cron is not None or interval is not None:
+            raise ValueError("--cron, --interval: expected a manifest too, which says of what")
+        return of_folders()
+    when = When(cron, interval, timezone or get_localzone_name())
+    return of_manifest(read.file, read.manifest.name, when)
+
+
+def _gpus_here() -> int:
+    from flows.engine import choose_devices
+
+    return sum(device.type == "cuda" for device in choose_devices())
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    """A number, true, false, null or other JSON as it stands, else text."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise ValueError(f"-p {text}: expected key=value")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value

@@ -1,0 +1,74 @@
+"""What Ctrl-C, SIGTERM and SIGHUP ask of a command: to stop in good order, or to end at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from threading import Event
+from types import FrameType
+
+# A terminal that closes sends SIGHUP, which Windows has not.
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+def status_of(signum: int) -> int:
+    """Exit status of a process that a signal ended, as shells have it: 130 after Ctrl-C."""
+    return 128 + signum
+
+
+def end_at_once_on_signals() -> None:
+    """From here on a signal ends this process without a traceback, and its children with it.
+
+    Nothing is lost by that: files take their names when they are whole, and the processes that
+    this one started end when their connection to it closes.
+    """
+    for one in _heard():
+        signal.signal(one, _end_at_once)
+
+
+@contextmanager
+def stopped_by_signals(stop: Event) -> Iterator[list[int]]:
+    """In the block the first signal sets `stop`, and only the second ends this process.
+
+    Yields:
+        the signal that asked to stop, once there was one.
+    """
+    asked: list[int] = []
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        asked.append(signum)
+        _say("stopping; what is finished is kept (Ctrl-C again to break off)")
+        stop.set()
+        end_at_once_on_signals()
+
+    heard = _heard()
+    before = {one: signal.signal(one, ask) for one in heard}
+    try:
+        yield asked
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _heard() -> list[int]:
+    """Without those that the starter of this process has it ignore, as nohup does."""
+    return [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+
+
+def _end_at_once(signum: int, frame: FrameType | None) -> None:
+    if sys.stdout.isatty():
+        _say(_SHOW_CURSOR, end="")
+    _say("error: interrupted; what is finished is kept, run again to go on")
+    os._exit(status_of(signum))
+
+
+def _say(line: str, end: str = "\n") -> None:
+    # Past sys.stderr, which the interrupted code may hold.
+    with suppress(OSError):  # the terminal is gone
+        os.write(2, (line + end).encode())

@@ -1,0 +1,263 @@
+"""Jobs that a Prefect server starts: by a schedule, from its page, or with `gramflow trigger`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prefect import Flow, get_client
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
+from prefect.client.schemas.objects import (
+    ConcurrencyLimitConfig,
+    ConcurrencyLimitStrategy,
+    FlowRun,
+)
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.deployments.runner import RunnerDeployment
+from prefect.events.schemas.automations import AutomationCore
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.runner import Runner
+from prefect.schedules import Cron, Interval, Schedule
+from prefect.types.entrypoint import EntrypointType
+from prefect.utilities.urls import url_for
+from prefect.workers.process import ProcessWorker
+
+from flows.server import HEARTBEAT
+from flows.turns import GPU_SLOTS
+
+FOLDER_FORM = "on-demand"
+# A run of a deployment waits so long for one that was started otherwise, say by hand.
+WAIT_S = 3600
+_POLL_S = 1.0
+
+
+class UnknownDeployment(ValueError):
+    """No deployment, or several, have the name; the message lists those that there are."""
+
+
+@dataclass(frozen=True)
+class When:
+    """A schedule: one of the two, or none.
+
+    Attributes:
+        cron: minute, hour, day, month, weekday.
+        interval_s: seconds from start to start.
+        timezone: by whose clock `cron` goes, as Europe/Paris.
+    """
+
+    cron: str | None = None
+    interval_s: float | None = None
+    timezone: str = "UTC"
+
+    def schedules(self) -> list[Schedule]:
+        """Raises ValueError for what is no schedule."""
+        if self.cron is not None and self.interval_s is not None:
+            raise ValueError("--cron, --interval: expected one of them, got both")
+        if self.interval_s is not None:
+            if self.interval_s <= 0:
+                raise ValueError(f"--interval: expected seconds above 0, got {self.interval_s:g}")
+            return [Interval(timedelta(seconds=self.interval_s))]
+        if self.cron is None:
+            return []
+        try:
+            return [Cron(self.cron, timezone=self.timezone)]
+        except ValueError as error:
+            raise ValueError(
+                "--cron, --timezone: expected minute, hour, day, month and weekday, and a time "
+                f"zone as Europe/Paris, got {self.cron!r} in {self.timezone!r}"
+            ) from error
+
+
+def of_manifest(manifest: Path, name: str, when: When) -> RunnerDeployment:
+    """A manifest's job, under the manifest's name."""
+    from flows.dataset import stylize_dataset
+
+    return _deployment(
+        stylize_dataset,
+        name,
+        {"manifest_path": str(manifest.absolute()), "wait_s": WAIT_S},
+        when.schedules(),
+        f"Every image of {manifest.absolute()} that is not on record yet.",
+    )
+
+
+def of_folders() -> RunnerDeployment:
+    """The form for folders without a manifest."""
+    from flows.on_demand import reprocess_folder
+
+    return _deployment(
+        reprocess_folder,
+        FOLDER_FORM,
+        {"wait_s": WAIT_S},
+        [],
+        "A folder in the given styles; done again, only what is new or changed.",
+    )
+
+
+def _deployment(
+    flow: Flow[..., Any],
+    name: str,
+    parameters: dict[str, Any],
+    schedules: list[Schedule],
+    description: str,
+) -> RunnerDeployment:
+    return flow.to_deployment(  # type: ignore[return-value]
+        name,
+        parameters=parameters,
+        schedules=schedules,
+        description=description,
+        tags=["gramflow"],
+        # Of two runs the second waits: each does only what is left, so none is one too many.
+        concurrency_limit=ConcurrencyLimitConfig(
+            limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE
+        ),
+        entrypoint_type=EntrypointType.MODULE_PATH,
+    )
+
+
+def serve(deployment: RunnerDeployment) -> None:
+    """Register the deployment and start its runs, each in a process of its own.
+
+    SIGINT or SIGTERM ends it: the run in progress is cancelled, the schedule paused.
+    """
+    with get_client(sync_client=True) as client:
+        _mark_lost_runs(client)
+    asyncio.run(_serve_until_signalled(deployment))
+
+
+async def _serve_until_signalled(deployment: RunnerDeployment) -> None:
+    runner = Runner(name=deployment.name, limit=1)
+    await runner.aadd_deployment(deployment)
+    serving = asyncio.create_task(runner.start())
+    # Its first step takes SIGTERM, with a handler that leaves the runs behind.
+    await asyncio.sleep(0)
+    loop = asyncio.get_running_loop()
+    signalled = asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, signalled.set)
+    waiting = asyncio.create_task(signalled.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if signalled.is_set():
+        await runner.astop()
+    waiting.cancel()
+    await serving
+
+
+def deploy(deployment: RunnerDeployment, pool: str, gpus: int) -> None:
+    """Register the deployment on a process work pool, which is made where there is none.
+
+    Args:
+        gpus: of all workers of the server; so many slots has GPU_SLOTS. With 0 it stays as it is.
+
+    Raises:
+        ValueError: the pool is of another type.
+    """
+    with get_client(sync_client=True) as client:
+        _make_pool(client, pool)
+        if gpus:
+            client.upsert_global_concurrency_limit_by_name(GPU_SLOTS, gpus)
+        _mark_lost_runs(client)
+    # A worker that was started without the setting hands it on to the runs.
+    deployment.job_variables = {"env": dict(HEARTBEAT)}
+    deployment.apply(work_pool_name=pool)
+
+
+def _make_pool(client: SyncPrefectClient, pool: str) -> None:
+    try:
+        found = client.read_work_pool(pool)
+    except ObjectNotFound:
+        template = ProcessWorker.get_default_base_job_template()
+        client.create_work_pool(
+            WorkPoolCreate(name=pool, type=ProcessWorker.type, base_job_template=template)
+        )
+        return
+    if found.type != ProcessWorker.type:
+        raise ValueError(
+            f"--pool {pool}: expected a work pool of type {ProcessWorker.type}, it is {found.type}"
+        )
+
+
+def _mark_lost_runs(client: SyncPrefectClient) -> None:
+    """Set up, or bring up to date, the automation of lost_runs.yaml."""
+    text = resources.files("flows").joinpath("lost_runs.yaml").read_text(encoding="utf-8")
+    wanted = AutomationCore.model_validate(yaml.safe_load(text))
+    found = client.read_automations_by_name(wanted.name)
+    if found:
+        client.update_automation(found[0].id, wanted)
+    else:
+        client.create_automation(wanted)
+
+
+def trigger(name: str, parameters: Mapping[str, Any]) -> FlowRun:
+    """Start a run of a deployment now.
+
+    Args:
+        name: the deployment's, or `flow/deployment` where several flows have one of that name.
+
+    Raises:
+        UnknownDeployment: see there.
+        ValueError: the server refuses the parameters.
+    """
+    with get_client(sync_client=True) as client:
+        deployment = _find(client, name)
+        known = sorted(deployment.parameter_openapi_schema["properties"])
+        unknown = sorted(parameters.keys() - set(known))
+        if unknown:
+            raise ValueError(
+                f"{name}: has no parameter {unknown[0]}; its parameters are {', '.join(known)}"
+            )
+        try:
+            return client.create_flow_run_from_deployment(
+                deployment.id, parameters=dict(parameters), name=f"{deployment.name}, triggered"
+            )
+        except PrefectHTTPStatusError as error:
+            raise ValueError(f"{name}: {_detail(error)}") from None
+
+
+def _find(client: SyncPrefectClient, name: str) -> DeploymentResponse:
+    own_name = name.rpartition("/")[2]
+    found = {
+        f"{client.read_flow(one.flow_id).name}/{one.name}": one
+        for one in client.read_deployments(
+            deployment_filter=DeploymentFilter(name=DeploymentFilterName(any_=[own_name]))
+        )
+    }
+    if "/" in name:
+        found = {full: one for full, one in found.items() if full == name}
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if found:
+        raise UnknownDeployment(f"{name}: expected one of {', '.join(sorted(found))}")
+    known = sorted(one.name for one in client.read_deployments())
+    there = f"there are {', '.join(known)}" if known else "the server has none yet"
+    raise UnknownDeployment(f"{name}: no deployment has this name; {there}")
+
+
+def _detail(error: PrefectHTTPStatusError) -> str:
+    """What the server says of a request that it refused."""
+    return str(error.response.json().get("detail", error))
+
+
+def wait_until_final(run: FlowRun) -> FlowRun:
+    """The run once it has ended, however it did."""
+    with get_client(sync_client=True) as client:
+        while True:
+            run = client.read_flow_run(run.id)
+            if run.state is not None and run.state.is_final():
+                return run
+            time.sleep(_POLL_S)
+
+
+def page_of(run: FlowRun) -> str:
+    """Address of the run on Prefect's page."""
+    return url_for(run) or ""

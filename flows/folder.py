@@ -1,0 +1,60 @@
+"""The manifest of a folder that is stylized without one: each image in each style, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from manifests.durable import write_whole
+
+
+@dataclass(frozen=True)
+class FolderJob:
+    """What a user says of a folder; see the flow `reprocess_folder`."""
+
+    folder: Path
+    style: Path
+    out: Path
+    preset: str = "fast"
+    size: int | None = None
+    strength: float = 1.0
+    encoder: str = "compact"
+    weights: Path | None = None
+
+    def write_manifest(self) -> Path:
+        """Write it into the output folder, where the next run of the folder replaces it.
+
+        Raises:
+            ValueError: folder or style is not there.
+        """
+        if not self.folder.is_dir():
+            raise ValueError(f"{self.folder}: is no folder")
+        if not self.style.exists():
+            raise ValueError(f"{self.style}: there is no such style image or folder")
+        file = self.out.absolute() / ".gramflow" / "folder.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(self._described(), sort_keys=False, allow_unicode=True)
+        write_whole(file, text.encode(), file.parent)
+        return file
+
+    def _described(self) -> dict[str, Any]:
+        settings: dict[str, Any] = {
+            "encoder": self.encoder,
+            "preset": self.preset,
+            "strength": self.strength,
+            **({"size": self.size} if self.size is not None else {}),
+            **({"weights": str(self.weights.absolute())} if self.weights is not None else {}),
+        }
+        return {
+            "version": 1,
+            "name": "folder",
+            "content": [{"path": str(self.folder.absolute())}],
+            "styles": [{"path": str(self.style.absolute())}],
+            "pairing": {"strategy": "all"},
+            "stylize": settings,
+            "augment": {"include_original": False},
+            "output": {"path": str(self.out.absolute())},
+        }

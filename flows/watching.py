@@ -1,0 +1,70 @@
+"""A folder that is watched: images that came or changed, once they have stopped growing."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from watchfiles import watch
+
+from manifests.images import SUFFIXES
+from manifests.readers.folders import image_files
+
+_LOOK_EVERY_S = 0.5
+
+# What tells a file that is still written from one that is not; None where it is gone.
+_State = tuple[int, int] | None
+
+
+def settled_images(folder: Path, settle_s: float) -> Iterator[list[Path]]:
+    """Images that came or changed, in groups that are whole; first those that are there already.
+
+    A group is handed out when none of its images has changed for `settle_s`. Images that come while
+    the caller is busy with one are part of the next.
+
+    Raises:
+        ValueError: the folder is gone.
+    """
+    moving: dict[str, _State] = dict.fromkeys(image_files(folder))
+    quiet_since = time.monotonic()
+    # Filtered here, for of a log that is written all the time it would hand out nothing at all.
+    for changes in watch(
+        folder,
+        watch_filter=None,
+        debounce=int(1000 * _LOOK_EVERY_S),
+        rust_timeout=int(1000 * _LOOK_EVERY_S),
+        yield_on_timeout=True,
+    ):
+        changed = {image for _, path in changes for image in _images(folder, path)}
+        states = {image: _state(image) for image in moving.keys() | changed}
+        if changed or states != moving:
+            quiet_since = time.monotonic()
+            moving = states
+        if time.monotonic() - quiet_since >= settle_s:
+            settled = sorted(Path(image) for image, state in moving.items() if state is not None)
+            moving = {}
+            if settled:
+                yield settled
+        if not folder.is_dir():
+            raise ValueError(f"{folder}: is no folder any more")
+
+
+def _images(folder: Path, path: str) -> Iterator[str]:
+    """The image that changed; of a folder that came, all, for its images may have no event."""
+    inside = Path(path).relative_to(folder)
+    if any(part.startswith(".") for part in inside.parts):
+        return
+    if os.path.isdir(path):
+        yield from image_files(Path(path))
+    elif inside.suffix.lower() in SUFFIXES:
+        yield path
+
+
+def _state(file: str) -> _State:
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns

@@ -1,0 +1,347 @@
+"""Jobs on a user's Prefect server: deployed, triggered, served, killed; all in real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.server import prefect_server
+from tests.flows.conftest import TINY, JobFolder
+from tests.flows.pictures import photo, write_classes
+from tests.flows.processes import processes_with, wait_until
+
+POOL = "gramflow"
+ROOT = Path(__file__).parents[2]
+# Long enough to be met at work: some tenths of a second a pair.
+SLOW = TINY | {"size": 64, "override": {"scales": [[1.0, 300]]}}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Prefect server as a user's, and what a user does with it."""
+
+    url: str
+    home: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {"PREFECT_API_URL": self.url, "PREFECT_HOME": str(self.home)}
+
+    def start(self, module: str, *arguments: str | Path, **more: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self.environment | more,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+
+    def gramflow(self, *arguments: str | Path) -> tuple[int, str]:
+        process = self.start("flows", *arguments)
+        output, _ = process.communicate(timeout=200)
+        return process.returncode, output
+
+    def prefect(self, *arguments: str, **more: str) -> str:
+        process = self.start("prefect", *arguments, **more)
+        output, _ = process.communicate(timeout=200)
+        assert process.returncode == 0, output
+        return output
+
+    def ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
+        request = urllib.request.Request(
+            f"{self.url}/{path}",
+            None if body is None else json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+            method=method,
+        )
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    text = answer.read()
+            except urllib.error.HTTPError as error:
+                # Its database is locked for a moment, which Prefect's own client waits for too.
+                if error.code != 503:
+                    raise
+                time.sleep(0.2)
+                continue
+            return json.loads(text) if text else None
+
+    def deployment(self, full_name: str) -> Any:
+        return self.ask(f"deployments/name/{full_name}")
+
+    def runs(self, deployment: str | None = None) -> list[Any]:
+        """Runs of a deployment, or all, the oldest first."""
+        wanted = {"deployments": {"name": {"any_": [deployment]}}} if deployment else {}
+        return list(
+            reversed(self.ask("flow_runs/filter", wanted | {"sort": "EXPECTED_START_TIME_DESC"}))
+        )
+
+    def state(self, run: Any) -> str:
+        return str(self.ask(f"flow_runs/{run['id']}")["state"]["type"])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Waits are short: a second for the slot of a deployment, and between looks for lost runs."""
+    home = tmp_path_factory.mktemp("prefect")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PREFECT_API_URL", raising=False)
+        patch.setenv("PREFECT_HOME", str(home))
+        patch.setenv("PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS", "1")
+        patch.setenv("PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY", "PT1S")
+        with prefect_server(home) as url:
+            # It is the session's own again, for other tests, while this one stays up.
+            patch.undo()
+            yield Server(url, home)
+            patch.setenv("PREFECT_API_URL", url)
+
+
+@pytest.fixture(scope="module")
+def worker(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """As the README starts it, in a folder of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
+        env=server.environment
+        | {"PREFECT_WORKER_QUERY_SECONDS": "1", "PYTHONPATH": _import_path()},
+        cwd=tmp_path_factory.mktemp("worker"),
+    )
+    yield
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=60)
+
+
+def _import_path() -> str:
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> JobFolder:
+    """Four photos in three styles, without variants: twelve images."""
+    write_classes(tmp_path / "photos", count=4)
+    (tmp_path / "styles").mkdir()
+    for index in range(3):
+        photo(100 + index, 40, 52).save(tmp_path / "styles" / f"style{index}.png")
+    folder = JobFolder(tmp_path)
+    _write(folder, tmp_path.name)
+    return folder
+
+
+def _write(job: JobFolder, name: str, stylize: dict[str, Any] = TINY) -> None:
+    job.write(
+        name=name.strip("_"),
+        stylize=stylize,
+        pairing={"strategy": "all"},
+        augment={"include_original": False},
+    )
+
+
+def _name(job: JobFolder) -> str:
+    return job.folder.name.strip("_")
+
+
+def _records(job: JobFolder) -> set[str]:
+    return {file.name for file in (job.out / ".gramflow" / "ledger").glob("*")}
+
+
+def test_a_deployed_job_is_made_by_a_worker_when_triggered(
+    server: Server, worker: None, job: JobFolder
+) -> None:
+    status, output = server.gramflow("deploy", job.manifest, "--pool", POOL, "--cron", "0 2 * * *")
+    assert status == 0, output
+    assert f"prefect worker start --pool {POOL} --type process" in output
+    deployed = server.deployment(f"stylize-dataset/{_name(job)}")
+    assert deployed["schedules"][0]["schedule"]["cron"] == "0 2 * * *"
+    assert deployed["concurrency_options"]["collision_strategy"] == "ENQUEUE"
+    described = deployed["parameter_openapi_schema"]["properties"]
+    assert all(one["description"] for one in described.values())
+    assert described["out"]["anyOf"][0]["type"] == "string"
+
+    status, output = server.gramflow("trigger", _name(job), "-p", "limit=5", "--wait")
+    assert (status, output.splitlines()[-1]) == (0, "Completed")
+    assert len(job.images()) == 5
+    status, _ = server.gramflow("trigger", _name(job), "--wait")
+    assert status == 0
+    assert len(job.images()) == 12
+    assert all("job" in run["name"] for run in server.runs(_name(job))[:2])
+
+
+def test_what_cannot_be_triggered_or_deployed_is_said_in_a_sentence(
+    server: Server, worker: None, job: JobFolder
+) -> None:
+    name = _name(job)
+    cases: list[tuple[list[str | Path], str]] = [
+        (["deploy", job.manifest, "--pool", POOL], "is on work pool"),
+        (["trigger", "nobody"], f"nobody: no deployment has this name; there are .*{name}"),
+        (["trigger", name, "-p", "limt=1"], "has no parameter limt; its parameters are encoder, "),
+        (["trigger", name, "-p", "limit"], "-p limit: expected key=value"),
+        (["trigger", name, "-p", "limit=few"], "field 'limit'"),
+        (["deploy", job.manifest, "--pool", POOL, "--cron", "at two"], "--cron.* got 'at two'"),
+        (["deploy", job.manifest, "--pool", "other"], "expected a work pool of type process"),
+        (["serve", "--cron", "0 2 * * *"], "expected a manifest"),
+        (["serve", job.manifest, "--cron", "0 2 * * *", "--interval", "2"], "one of them"),
+        (["serve", job.manifest, "--interval", "0"], "seconds above 0, got 0"),
+    ]
+    server.ask("work_pools/", {"name": "other", "type": "docker"})
+    said = _said(server, [arguments for arguments, _ in cases])
+    assert [status for status, _ in said] == [0] + [2] * (len(cases) - 1)
+    for (arguments, expected), (status, output) in zip(cases, said, strict=True):
+        assert re.search(expected, output), (arguments, output)
+        assert status == 0 or output.count("\n") == 1
+
+
+_SAY = """
+import json, sys
+from typer.testing import CliRunner
+from flows.cli import app
+said = [CliRunner().invoke(app, arguments) for arguments in json.loads(sys.argv[1])]
+print(json.dumps([(one.exit_code, one.output) for one in said]))
+"""
+
+
+def _said(server: Server, commands: list[list[str | Path]]) -> list[tuple[int, str]]:
+    """Exit status and output of each command; one process for all of them, which is quicker."""
+    arguments = json.dumps([list(map(str, one)) for one in commands])
+    done = subprocess.run(
+        [sys.executable, "-c", _SAY, arguments],
+        env=server.environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    return [(status, output) for status, output in json.loads(done.stdout)]
+
+
+def test_of_two_runs_the_second_waits_and_goes_on_where_the_first_was_killed(
+    server: Server, worker: None, job: JobFolder
+) -> None:
+    _write(job, _name(job), SLOW)
+    server.gramflow("deploy", job.manifest, "--pool", POOL)
+    assert [server.gramflow("trigger", _name(job))[0] for _ in range(2)] == [0, 0]
+    wait_until(lambda: len(_records(job)) > 0, "something is on record", seconds=90)
+    states = {run["state"]["type"]: run for run in server.runs(_name(job))}
+    assert set(states) == {"RUNNING", "SCHEDULED"}
+    os.kill(_process_of(states["RUNNING"]), signal.SIGKILL)
+    kept = _records(job)
+    assert len(kept) < 12
+    wait_until(lambda: server.state(states["RUNNING"]) == "CRASHED", "it is marked", seconds=60)
+    wait_until(lambda: server.state(states["SCHEDULED"]) == "COMPLETED", "the other is done")
+    crashed, completed = sorted(server.runs(_name(job)), key=lambda run: str(run["start_time"]))
+    assert crashed["end_time"] <= completed["start_time"]
+    assert len(job.images()) == 12
+    assert kept < _records(job)
+
+
+def _process_of(run: Any) -> int:
+    """Prefect tells the process of a run, in its environment, which run that is."""
+    for number in processes_with("prefect.engine"):
+        if run["id"].encode() in Path(f"/proc/{number}/environ").read_bytes():
+            return number
+    raise AssertionError(f"no process runs {run['id']}")
+
+
+def test_a_run_from_the_command_line_that_dies_is_marked_by_the_automation(
+    server: Server, worker: None, job: JobFolder
+) -> None:
+    _write(job, _name(job), SLOW)
+    server.gramflow("deploy", job.manifest, "--pool", POOL)
+    (automation,) = server.ask("automations/filter", {})
+    assert automation["trigger"]["within"] == 90
+    # Ten seconds is the least that Prefect takes.
+    automation["trigger"]["within"] = 10
+    changed = {
+        key: automation[key] for key in ("name", "description", "enabled", "trigger", "actions")
+    }
+    server.ask(f"automations/{automation['id']}", changed, "PUT")
+
+    process = server.start("flows", "run", job.manifest)
+    wait_until(lambda: len(_records(job)) > 0, "something is on record", seconds=90)
+    process.kill()
+    process.communicate()
+    (run,) = [run for run in server.runs() if run["deployment_id"] is None]
+    wait_until(lambda: server.state(run) == "CRASHED", "it is marked", seconds=60)
+    server.gramflow("deploy", job.manifest, "--pool", POOL)
+    (automation,) = server.ask("automations/filter", {})
+    assert automation["trigger"]["within"] == 90
+
+
+def test_prefect_yaml_deploys_the_same(server: Server, worker: None, job: JobFolder) -> None:
+    server.gramflow("deploy", "--pool", POOL)
+    by_command = server.deployment("reprocess-folder/on-demand")
+    server.ask(f"deployments/{by_command['id']}", method="DELETE")
+    server.prefect("--no-prompt", "deploy", "--all", GRAMFLOW_MANIFEST=str(job.manifest))
+    by_file = server.deployment("reprocess-folder/on-demand")
+    for same in (
+        "entrypoint",
+        "parameters",
+        "parameter_openapi_schema",
+        "concurrency_options",
+        "description",
+        "job_variables",
+        "tags",
+        "work_pool_name",
+        "pull_steps",
+    ):
+        assert by_file[same] == by_command[same], same
+    nightly = server.deployment("stylize-dataset/nightly")
+    assert nightly["schedules"][0]["schedule"]["cron"] == "0 2 * * *"
+    status, output = server.gramflow("trigger", "nightly", "-p", "limit=1", "--wait")
+    assert status == 0, output
+    assert len(job.images()) == 1
+
+
+def test_a_served_job_runs_by_its_schedule_until_it_is_interrupted(
+    server: Server, job: JobFolder
+) -> None:
+    process = server.start("flows", "serve", job.manifest, "--interval", "2")
+    try:
+        wait_until(
+            lambda: any(run["state"]["type"] == "COMPLETED" for run in server.runs(_name(job))),
+            "a scheduled run is done",
+            seconds=90,
+        )
+        assert len(job.images()) == 12
+        _write(job, _name(job), SLOW)
+        before = _records(job)
+        wait_until(lambda: _records(job) > before, "one is at work", seconds=90)
+        underway = [run for run in server.runs(_name(job)) if run["state"]["type"] == "RUNNING"]
+    finally:
+        # Ctrl-C in a terminal reaches the run's process as well.
+        os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "serving stylize-dataset/" in output
+    assert [server.state(run) in ("CANCELLED", "CRASHED") for run in underway] == [True]
+    assert server.deployment(f"stylize-dataset/{_name(job)}")["paused"]
+    for number in processes_with("prefect.engine"):
+        assert underway[0]["id"].encode() not in Path(f"/proc/{number}/environ").read_bytes()
+
+
+def test_what_needs_a_server_says_how_to_start_one(job: JobFolder, server: Server) -> None:
+    nowhere = Server("", server.home)
+    commands: list[list[str | Path]] = [
+        ["trigger", "small"],
+        ["deploy", job.manifest, "--pool", POOL],
+    ]
+    for status, output in _said(nowhere, commands):
+        assert status == 2
+        assert "start one with `prefect server start --host 127.0.0.1`" in output
+        assert len(output.splitlines()) == 1

@@ -1,0 +1,92 @@
+"""The flow for a folder without a manifest, and the form that Prefect's page makes of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.flows.pictures import photo
+
+
+@pytest.fixture
+def folder(tmp_path: Path, api_url: str) -> dict[str, Any]:
+    """Arguments of the flow: two photos and a style."""
+    (tmp_path / "in").mkdir()
+    for index in range(2):
+        photo(index).save(tmp_path / "in" / f"photo{index}.png")
+    photo(9).save(tmp_path / "style.png")
+    paths = {"folder": tmp_path / "in", "style": tmp_path / "style.png", "out": tmp_path / "out"}
+    return paths | {"encoder": "random", "size": 32}
+
+
+def test_done_again_it_does_only_what_is_new_or_changed(folder: dict[str, Any]) -> None:
+    from flows.on_demand import reprocess_folder
+
+    assert reprocess_folder(**folder).made == 2
+    assert reprocess_folder(**folder).made == 0
+    photo(5).save(folder["folder"] / "photo2.png")
+    photo(6).save(folder["folder"] / "photo1.png")
+    again = reprocess_folder(**folder)
+    assert (again.made, again.dataset, again.set_aside) == (2, 3, 1)
+
+
+def test_a_folder_of_the_command_line_is_the_same_job(folder: dict[str, Any]) -> None:
+    from typer.testing import CliRunner
+
+    from flows.cli import app
+    from flows.on_demand import reprocess_folder
+
+    assert reprocess_folder(**folder).made == 2
+    options = ["--style", folder["style"], "--out", folder["out"], "--encoder", "random"]
+    arguments = ["folder", folder["folder"], *options, "--size", 32]
+    result = CliRunner().invoke(app, list(map(str, arguments)))
+    assert result.exit_code == 0
+    assert "(0 made in this run)" in " ".join(result.output.split())
+
+
+def test_paths_as_text_are_taken_and_those_that_are_not_whole_refused(
+    folder: dict[str, Any],
+) -> None:
+    from flows.on_demand import reprocess_folder
+
+    with pytest.raises(ValueError, match="out: expected a whole path, got elsewhere"):
+        reprocess_folder(**folder | {"out": "elsewhere"})
+    with pytest.raises(ValueError, match="nowhere: is no folder"):
+        reprocess_folder(**folder | {"folder": "/nowhere"})
+    assert reprocess_folder(**{name: _text(value) for name, value in folder.items()}).made == 2
+
+
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def test_every_field_of_the_form_says_what_it_is(api_url: str) -> None:
+    from prefect.utilities.callables import parameter_schema
+
+    from flows.on_demand import reprocess_folder
+    from nst_core import ENCODERS, PRESETS
+
+    schema = parameter_schema(reprocess_folder)
+    assert schema.required == ["folder", "style", "out"]
+    assert all(one["description"] for one in schema.properties.values())
+    assert schema.properties["folder"]["type"] == "string"
+    assert set(schema.properties["preset"]["enum"]) == set(PRESETS)
+    assert set(schema.properties["encoder"]["enum"]) == set(ENCODERS)
+    assert (schema.properties["strength"]["minimum"], schema.properties["size"]["anyOf"][0]) == (
+        0,
+        {"exclusiveMinimum": 0, "type": "integer"},
+    )
+
+
+def test_a_dataset_is_not_written_into_a_workers_temporary_folder(
+    folder: dict[str, Any], tmp_path: Path
+) -> None:
+    from flows.dataset import stylize_dataset
+    from flows.on_demand import reprocess_folder
+
+    reprocess_folder(**folder)
+    manifest = folder["out"] / ".gramflow" / "folder.yaml"
+    with pytest.raises(ValueError, match="out: expected a whole path, got elsewhere"):
+        stylize_dataset(manifest, out="elsewhere")

@@ -1,0 +1,156 @@
+"""One file of a finished dataset made again from its metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flows.replay import CannotReplay, differences, origins_of, psnr_db, replay
+from manifests.errors import ManifestError
+from manifests.exporters.finished import FinishedDataset, Row, read_finished
+from manifests.schema import Manifest
+from tests.flows.conftest import TINY, JobFolder
+from tests.flows.pictures import photo
+from tests.flows.processes import finished
+
+
+def rows_of(dataset: FinishedDataset) -> list[Row]:
+    return [row for split in dataset.splits for row in dataset.rows(split)]
+
+
+def all_made_again(job: JobFolder) -> list[Row]:
+    """The rows, all of which come out byte for byte."""
+    dataset = read_finished(job.out)
+    origins, rows = origins_of(dataset), rows_of(dataset)
+    for row in rows:
+        again = replay(origins, row)
+        assert again.image == dataset.image(row["split"], row).read_bytes(), row["file_name"]
+        assert again.applied == row["applied_transforms"]
+    return rows
+
+
+NOISE = {"preset": "gatys2016", "encoder": "random", "size": 48}
+GATE = {"min": 0.999, "action": "retry"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stylize": NOISE | {"override": {"scales": [[1.0, 2]]}}, "seed": 3},
+        {"stylize": TINY | {"size": "original", "override": {"scales": [[1.0, 2]], "size": 32}}},
+        {"stylize": TINY | {"preserve_color": "match", "strength": [0.3, 0.9]}},
+        {"output": {"path": "out", "image": {"type": "webp", "quality": 80}}},
+        {"pairing": {"strategy": "all"}},
+        {"content": [{"path": "photos/cat"}, {"path": "photos/dog", "split": "val"}]},
+        {"styles": [], "pairing": {}},
+    ],
+)
+def test_files_come_out_byte_for_byte(changes: dict[str, Any], job: JobFolder) -> None:
+    job.write(**changes)
+    job.run()
+    assert all_made_again(job)
+
+
+def test_a_pair_whose_strength_was_lowered_comes_out_as_it_is(job: JobFolder) -> None:
+    """The strength that it came to counts, the id of the pair is of the one it began with."""
+    override = {"scales": [[1.0, 30]], "initial": "noise"}
+    job.write(stylize=TINY | {"override": override}, fidelity=GATE | {"min": 0.03})
+    job.run()
+    rows = all_made_again(job)
+    assert any(0 < row["strength"] < 1 for row in rows)
+
+
+@pytest.fixture
+def dataset(job: JobFolder) -> FinishedDataset:
+    job.run(limit=36)
+    return read_finished(job.out)
+
+
+def _of(dataset: FinishedDataset, kind: str) -> Row:
+    return next(row for row in rows_of(dataset) if row["kind"] == kind)
+
+
+def test_what_has_changed_or_is_gone_is_named(job: JobFolder, dataset: FinishedDataset) -> None:
+    row = _of(dataset, "stylized")
+    style, content = job.folder / row["style_path"], job.folder / row["content_path"]
+    photo(55).save(style)
+    with pytest.raises(CannotReplay, match=rf"^{row['style_path']}: has changed since"):
+        replay(origins_of(dataset), row)
+    style.unlink()
+    with pytest.raises(CannotReplay, match=rf"^{row['style_path']}: is gone"):
+        replay(origins_of(dataset), row)
+    photo(56).save(content)
+    with pytest.raises(CannotReplay, match=rf"^{row['content_path']}: has changed since"):
+        replay(origins_of(dataset), row)
+    content.unlink()
+    with pytest.raises(CannotReplay, match=rf"^{row['content_path']}: is gone"):
+        replay(origins_of(dataset), row)
+
+
+def test_a_row_of_an_older_version_is_named(dataset: FinishedDataset) -> None:
+    row = {name: value for name, value in _of(dataset, "original").items() if name != "pair_id"}
+    with pytest.raises(CannotReplay, match="its row is of an older gramflow"):
+        replay(origins_of(dataset), row)
+
+
+def test_another_encoder_is_named(dataset: FinishedDataset) -> None:
+    row = _of(dataset, "stylized") | {"encoder_sha256": "1" * 64}
+    with pytest.raises(CannotReplay, match="encoder random has other weights here"):
+        replay(origins_of(dataset), row)
+
+
+def test_a_whole_folder_that_is_gone_is_named(job: JobFolder, dataset: FinishedDataset) -> None:
+    (job.folder / "photos").rename(job.folder / "elsewhere")
+    with pytest.raises(ManifestError, match=r"nothing at .*photos"):
+        origins_of(dataset)
+
+
+def test_other_versions_are_said(dataset: FinishedDataset) -> None:
+    assert differences(dataset) == []
+    about = json.loads((dataset.out / "dataset.json").read_text())
+    about["versions"]["torch"] = "1.0"
+    about["device"] = "cuda:0"
+    (dataset.out / "dataset.json").write_text(json.dumps(about))
+    said = differences(read_finished(dataset.out))
+    assert [one.split()[:3] for one in said] == [
+        ["torch", "1.0", "there,"],
+        ["device", "cuda", "there,"],
+    ]
+
+
+def test_the_command_writes_the_file(job: JobFolder, dataset: FinishedDataset) -> None:
+    row, target = _of(dataset, "stylized_augmented"), job.folder / "again.jpg"
+    status, output = finished("replay", job.out, row["variant_id"][:12], "-o", target)
+    assert status == 0, output
+    file = dataset.image("train", row)
+    assert output == f"{target}: the bytes of {file}\n"
+    assert target.read_bytes() == file.read_bytes()
+    photo(1, 48, 40).save(file)
+    status, output = finished("replay", job.out, row["variant_id"], "-o", target)
+    assert status == 0
+    assert "not the bytes of" in output
+    status, output = finished("replay", job.out, "nonsense", "-o", target)
+    assert status == 2
+    assert "nonsense: expected the variant_id of a row" in output
+
+
+def test_psnr_of_pictures(tmp_path: Path) -> None:
+    for name, picture in (("a", photo(1)), ("b", photo(2)), ("c", photo(1, 20, 20))):
+        picture.save(tmp_path / f"{name}.png")
+    a, b, c = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
+    assert psnr_db(a, a) == float("inf")
+    assert psnr_db(a, c) is None
+    near = psnr_db(a, b)
+    assert near is not None
+    assert 0 < near < 20
+
+
+def test_a_resolved_manifest_is_a_manifest(job: JobFolder, dataset: FinishedDataset) -> None:
+    for changes in ({}, {"pairing": {"strategy": "all"}}, {"styles": []}):
+        job.write(**changes)
+        manifest = Manifest.model_validate(yaml.safe_load(job.manifest.read_text()))
+        assert Manifest.model_validate(manifest.model_dump(mode="json")) == manifest

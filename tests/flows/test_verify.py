@@ -1,0 +1,261 @@
+"""Whether a finished dataset is whole: what is found, how it is mended, what is made again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.sample import Sampled, sampled
+from manifests.exporters.finished import read_finished
+from manifests.ledger import Ledger
+from manifests.verification import Finding, Seen, verify
+from tests.flows.conftest import JobFolder
+from tests.flows.pictures import photo
+from tests.flows.processes import finished
+from tests.flows.test_labelled_run import HALF, write, write_coco
+
+RECIPES = {
+    "turn": [{"Rotate": {"limit": 15, "p": 1.0}}],
+    "crop": [{"BBoxSafeRandomCrop": {"p": 1.0}}],
+}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A finished dataset and the job that made it."""
+
+    job: JobFolder
+
+    @property
+    def out(self) -> Path:
+        return self.job.out
+
+    @property
+    def index(self) -> Path:
+        return self.out / "train" / "metadata.jsonl"
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.index.read_text().splitlines()]
+
+    def write_rows(self, rows: list[dict[str, Any]]) -> None:
+        self.index.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def findings(self) -> list[Finding]:
+        return list(verify(read_finished(self.out), Seen()))
+
+    def kinds(self) -> list[str]:
+        return [one.kind for one in self.findings()]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, api_url: str) -> JobFolder:
+    """Two labelled photos with masks, each stylized once, in every format."""
+    folder = tmp_path_factory.mktemp("made") / "job"
+    write_coco(folder / "coco")
+    (folder / "styles").mkdir()
+    photo(100, 40, 52).save(folder / "styles" / "style.png")
+    job = JobFolder(folder)
+    formats = ["imagefolder", "coco", "yolo", "voc", "webdataset"]
+    write(job, augment={"recipes": RECIPES}, output={"path": "out", "format": formats})
+    assert job.run().made == 12
+    return job
+
+
+@pytest.fixture
+def dataset(made: JobFolder, tmp_path: Path) -> Dataset:
+    """A copy that a test may damage; it lies elsewhere, with all that it was made from."""
+    shutil.copytree(made.folder, tmp_path / "moved", symlinks=True)
+    return Dataset(JobFolder(tmp_path / "moved"))
+
+
+def test_nothing_is_wrong_with_what_a_run_left(dataset: Dataset) -> None:
+    seen = Seen()
+    assert list(verify(read_finished(dataset.out), seen)) == []
+    assert seen.images == 12
+    assert seen.objects == sum(len(row["objects"]["bbox"]) for row in dataset.rows())
+
+
+def test_every_file_is_made_again_byte_for_byte(dataset: Dataset) -> None:
+    told = Sampled([])
+    assert list(sampled(read_finished(dataset.out), 100, told)) == []
+    assert (told.images, told.same, told.lowest_psnr_db) == (12, 12, None)
+
+
+def _first(dataset: Dataset) -> Path:
+    return dataset.out / "train" / dataset.rows()[0]["file_name"]
+
+
+def _mask(dataset: Dataset) -> Path:
+    return dataset.out / "train" / dataset.rows()[0]["mask_file_name"]
+
+
+def _change_byte(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def _edit_row(dataset: Dataset, **changes: Any) -> None:
+    first, *others = dataset.rows()
+    dataset.write_rows([first | changes, *others])
+
+
+def _box_outside(dataset: Dataset) -> None:
+    objects = dataset.rows()[0]["objects"]
+    objects["bbox"][0][2] = 41.0
+    _edit_row(dataset, objects=objects)
+
+
+def _edit_json(file: Path, **changes: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def _copy_to(file: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(file.read_bytes())
+
+
+DAMAGES: dict[str, tuple[Callable[[Dataset], Any], list[str]]] = {
+    "an image is gone": (lambda d: _first(d).unlink(), ["missing"]),
+    "an image is empty": (lambda d: os.truncate(_first(d), 0), ["damaged"]),
+    "one bit of an image": (lambda d: _change_byte(_first(d)), ["damaged"]),
+    "a mask is gone": (lambda d: _mask(d).unlink(), ["missing"]),
+    "one bit of a mask": (lambda d: _change_byte(_mask(d)), ["damaged"]),
+    "another width": (lambda d: _edit_row(d, width=41), ["size", "size"]),
+    "a folder for an image": (lambda d: (_first(d).unlink(), _first(d).mkdir()), ["unreadable"]),
+    "a box outside": (_box_outside, ["label"]),
+    "an image without a row": (
+        lambda d: _copy_to(_first(d), d.out / "train" / "x-original-abcdefghijkl.png"),
+        ["no row"],
+    ),
+    "an image in another folder": (
+        lambda d: _copy_to(_first(d), d.out / "val" / "cat" / _first(d).name),
+        ["no row"],
+    ),
+    "a row twice": (
+        lambda d: d.write_rows([*d.rows(), d.rows()[0]]),
+        # Its image and its mask; then all that counts.
+        ["twice", "twice", "count", "count", "count", "export", "export", "export", "export"],
+    ),
+    "a count": (lambda d: _edit_json(d.out / "dataset.json", images=13), ["count"]),
+    "a leftover": (
+        lambda d: _copy_to(_first(d), d.out / ".gramflow" / "tmp" / "12-0123456789abcdef"),
+        ["leftover"],
+    ),
+    "the ledger": (lambda d: shutil.rmtree(d.out / ".gramflow" / "ledger"), ["ledger"]),
+    "a record": (
+        lambda d: next((d.out / ".gramflow" / "ledger").iterdir()).write_text("?"),
+        ["ledger"],
+    ),
+    "the Parquet file": (
+        lambda d: os.truncate(d.out / "metadata_train.parquet", 100),
+        ["export"],
+    ),
+    "an older export": (
+        lambda d: _edit_json(d.job.folder / "out.yolo" / "export.json", images=3),
+        ["export"],
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_is_found(damage: str, dataset: Dataset) -> None:
+    harm, kinds = DAMAGES[damage]
+    harm(dataset)
+    found = dataset.findings()
+    assert [one.kind for one in found] == kinds
+    assert all("gramflow" in one.message or "delete it" in one.message for one in found)
+
+
+def test_a_photograph_in_two_splits_is_found(dataset: Dataset) -> None:
+    first, *others = dataset.rows()
+    dataset.write_rows(others)
+    (dataset.out / "val").mkdir()
+    (dataset.out / "val" / "metadata.jsonl").write_text(json.dumps(first | {"split": "val"}) + "\n")
+    for name in (first["file_name"], first["mask_file_name"]):
+        _copy_to(dataset.out / "train" / name, dataset.out / "val" / name)
+        (dataset.out / "train" / name).unlink()
+    about = json.loads((dataset.out / "dataset.json").read_text())
+    about["counts"]["split"] = {"train": 11, "val": 1}
+    (dataset.out / "dataset.json").write_text(json.dumps(about))
+    (split,) = (one for one in dataset.findings() if one.kind == "split")
+    assert "content images are in more than one split" in split.message
+
+
+def test_files_of_the_users_are_none_of_its_business(dataset: Dataset) -> None:
+    for name in ("notes.txt", "holiday.jpg", "stylized-abcdefghijkl.jpg"):
+        (dataset.out / "train" / name).write_text("mine")
+    assert dataset.findings() == []
+
+
+def test_what_is_damaged_is_set_aside_and_made_again(dataset: Dataset) -> None:
+    before = dataset.job.images()
+    _change_byte(_first(dataset))
+    os.truncate(dataset.out / "train" / dataset.rows()[3]["file_name"], 0)
+    _change_byte(dataset.out / "train" / dataset.rows()[5]["mask_file_name"])
+    status, output = finished("verify", dataset.out, "--mend")
+    assert status == 1, output
+    assert "3 problems" in output
+    assert "3 files set aside" in output
+    assert dataset.job.run().made == 3
+    assert dataset.job.images() == before
+    assert dataset.kinds() == []
+
+
+def test_a_file_that_another_machine_made_again_has_its_own_row(dataset: Dataset) -> None:
+    """There its last bits may be others: the row must be of the bytes that are there."""
+    file, record = _first(dataset), min((dataset.out / ".gramflow" / "ledger").iterdir())
+    sha256 = dataset.rows()[0]["sha256"]
+    for record in (dataset.out / ".gramflow" / "ledger").iterdir():
+        record.write_text(record.read_text().replace(sha256, "0" * 64))
+    file.unlink()
+    assert dataset.job.run().made == 1
+    assert len([row for row in Ledger(dataset.out).rows() if row["sha256"] == "0" * 64]) == 1
+    assert dataset.kinds() == []
+
+
+def test_other_bytes_are_a_problem_only_where_nothing_explains_them(dataset: Dataset) -> None:
+    dataset.write_rows([row | {"sha256": "0" * 64} for row in dataset.rows()])
+    told = Sampled([])
+    found = list(sampled(read_finished(dataset.out), 2, told))
+    assert (told.images, told.same) == (2, 0)
+    assert all("PSNR inf dB" in one.message for one in found)
+    assert len(found) == 2
+    elsewhere = Sampled(["torch 1 there, 2 here"])
+    assert list(sampled(read_finished(dataset.out), 2, elsewhere)) == []
+    assert str(elsewhere).endswith("PSNR of inf dB or more; torch 1 there, 2 here")
+
+
+def test_the_command_says_what_is_wrong_and_how_to_mend_it(dataset: Dataset) -> None:
+    status, output = finished("verify", dataset.out, "--sample", "2")
+    assert status == 0, output
+    assert "12 images, " in output
+    assert "0 problems" in output
+    assert "2 made again, 2 of them byte for byte" in output
+    _first(dataset).unlink()
+    status, output = finished("verify", dataset.out, "--json")
+    problem, summary = map(json.loads, output.splitlines())
+    assert status == 1
+    assert problem["kind"] == "missing"
+    assert problem["file"] == f"train/{dataset.rows()[0]['file_name']}"
+    assert problem["message"].endswith("`gramflow run` with its manifest makes it again")
+    assert summary["images"] == 12
+    assert summary["problems"] == {"missing": 1}
+
+
+def test_a_folder_without_a_dataset_is_wrong_use(tmp_path: Path) -> None:
+    status, output = finished("verify", tmp_path)
+    assert status == 2
+    assert "expected the folder of a finished dataset" in output
+
+
+def test_the_polygons_and_keypoints_of_half_sized_labels_are_no_problem(dataset: Dataset) -> None:
+    assert HALF["size"] == 40
+    assert {row["width"] for row in dataset.rows() if row["recipe"] != "crop"} == {40}

@@ -1,0 +1,132 @@
+"""A watched folder: what is grouped into one run, and what a run that fails does to the others."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Empty, Queue
+
+import pytest
+
+from flows.watching import settled_images
+from tests.flows.pictures import photo
+from tests.flows.processes import gramflow, wait_until
+
+SETTLE_S = 1.0
+
+
+@pytest.fixture
+def groups(tmp_path: Path) -> Iterator[Queue[list[Path] | Exception]]:
+    """Of the folder `in`, which has one image already."""
+    found: Queue[list[Path] | Exception] = Queue()
+    folder = tmp_path / "in"
+    folder.mkdir()
+    photo(1).save(folder / "first.png")
+
+    def watch() -> None:
+        try:
+            for group in settled_images(folder, SETTLE_S):
+                found.put(group)
+        except ValueError as error:
+            found.put(error)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    yield found
+    shutil.rmtree(folder, ignore_errors=True)
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def _names(group: list[Path] | Exception) -> list[str]:
+    assert isinstance(group, list)
+    return [file.name for file in group]
+
+
+def test_images_that_grow_are_one_group_when_they_are_whole(
+    tmp_path: Path, groups: Queue[list[Path] | Exception]
+) -> None:
+    assert _names(groups.get(timeout=20)) == ["first.png"]
+    photo(2).save(tmp_path / "whole.png")
+    data = (tmp_path / "whole.png").read_bytes()
+    for step in range(1, 7):
+        for name in ("a.png", "b.png"):
+            (tmp_path / "in" / name).write_bytes(data[: len(data) * step // 6])
+        time.sleep(0.4)
+        assert groups.empty()
+    assert _names(groups.get(timeout=20)) == ["a.png", "b.png"]
+    (tmp_path / "in" / "a.png").write_bytes(data + b"more")
+    assert _names(groups.get(timeout=20)) == ["a.png"]
+
+
+def test_only_images_count_and_a_busy_log_does_not_hold_them_up(
+    tmp_path: Path, groups: Queue[list[Path] | Exception]
+) -> None:
+    groups.get(timeout=20)
+    photo(2).save(tmp_path / "in" / "a.png")
+    photo(2).save(tmp_path / "in" / ".hidden.png")
+    until = time.monotonic() + 20
+    while groups.empty() and time.monotonic() < until:
+        with (tmp_path / "in" / "log.txt").open("a") as log:
+            log.write("x")
+        time.sleep(0.02)
+    assert _names(groups.get_nowait()) == ["a.png"]
+    (tmp_path / "in" / "a.png").unlink()
+    with pytest.raises(Empty):
+        groups.get(timeout=3 * SETTLE_S)
+
+
+def test_images_of_a_folder_that_is_moved_there_are_found(
+    tmp_path: Path, groups: Queue[list[Path] | Exception]
+) -> None:
+    groups.get(timeout=20)
+    (tmp_path / "more" / "deep").mkdir(parents=True)
+    photo(2).save(tmp_path / "more" / "deep" / "a.png")
+    (tmp_path / "more").rename(tmp_path / "in" / "more")
+    assert _names(groups.get(timeout=20)) == ["a.png"]
+
+
+def test_a_folder_that_goes_ends_it(tmp_path: Path, groups: Queue[list[Path] | Exception]) -> None:
+    groups.get(timeout=20)
+    shutil.rmtree(tmp_path / "in")
+    assert "is no folder any more" in str(groups.get(timeout=20))
+
+
+def test_watch_goes_on_after_a_run_that_fails_until_it_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.delenv("PREFECT_HOME", raising=False)
+    content, style, out = tmp_path / "in", tmp_path / "style.png", tmp_path / "out"
+    content.mkdir()
+    photo(1).save(content / "first.png")
+    photo(2).save(style)
+    process = gramflow(
+        "watch", content, "--style", style, "--out", out,
+        "--encoder", "random", "--size", "32", "--settle", "1",
+    )  # fmt: skip
+
+    def made() -> int:
+        return len(list(out.glob("train/**/*.jpg")))
+
+    try:
+        wait_until(lambda: made() == 1, "what is there is made", seconds=90)
+        wait_until((out / "dataset.json").exists, "the first run ends")
+        time.sleep(1)
+        style.rename(tmp_path / "away.png")
+        photo(3).save(content / "second.png")
+        time.sleep(6)
+        (tmp_path / "away.png").rename(style)
+        photo(4).save(content / "third.png")
+        wait_until(lambda: made() == 3, "both are made", seconds=60)
+    finally:
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "new or changed: first.png" in output
+    assert "there is no such style image or folder" in output
+    assert "Traceback" not in output
