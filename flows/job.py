@@ -32,7 +32,8 @@ from manifests.ledger import Ledger
 from manifests.plan import Engine, Plan
 from manifests.reading import ReadManifest, read_manifest
 from manifests.sources import ListedContent, list_content, list_styles, listed_pairs
-from manifests.storage import Place, check_store, local_folder, normal, place
+from manifests.storage import Place, local_folder, normal, place
+from manifests.stores import check_store
 from nst_core import ENCODERS, Stylizer
 
 _FACTS = "files.sqlite"

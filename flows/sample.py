@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from flows.replay import CannotReplay, origins_of, psnr_db, replay
 from manifests.exporters.finished import FinishedDataset, Row
-from manifests.storage import read_bytes
+from manifests.stores import read_bytes
 from manifests.verification import Finding, files_of
 
 

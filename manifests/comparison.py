@@ -14,7 +14,8 @@ from manifests.chunks import Chunk
 from manifests.durable import check_stays_inside
 from manifests.ledger import Ids, Ledger
 from manifests.plan import Base, Plan, Variant
-from manifests.storage import Place, list_below, list_folder, names_in
+from manifests.storage import Place
+from manifests.stores import list_below, list_folder, names_in
 
 
 class FilesOnDisk:
@@ -52,13 +53,13 @@ class FilesOnDisk:
                 yield from (f"{folder}/{name}" for name in sorted(self._listed(folder)))
 
     def _listed(self, folder: str) -> set[str]:
-        if folder not in self._names:
+        if folder not in self._names and not isinstance(self._out, UPath):
             check_stays_inside(self._out / folder, self._out)
             self._names[folder] = set(names_in(self._out / folder))
-        return self._names[folder]
+        return self._names.setdefault(folder, set())
 
 
-def _names_in_store(out: UPath) -> defaultdict[str, set[str]]:
+def _names_in_store(out: UPath) -> dict[str, set[str]]:
     """Folder, below `out` and not hidden -> names of its files."""
     names: defaultdict[str, set[str]] = defaultdict(set)
     for first, state in list_folder(out).items():

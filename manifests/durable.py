@@ -20,7 +20,8 @@ from typing import BinaryIO
 from upath import UPath
 
 from manifests.ahead import THREADS
-from manifests.storage import Place, copy, put, put_file, remove
+from manifests.storage import Place
+from manifests.stores import copy, put, put_file, remove
 
 _FILES_TOGETHER = 1000
 _WAITING_FOR_STORES = 64

@@ -18,7 +18,8 @@ from manifests.label_rows import numbered
 from manifests.ledger import Ledger, Row, json_line
 from manifests.names import is_of_gramflow
 from manifests.plan import Plan
-from manifests.storage import Place, is_there, names_in, read_bytes
+from manifests.storage import Place
+from manifests.stores import is_there, names_in, read_bytes
 
 
 @dataclass

@@ -17,7 +17,8 @@ from manifests.ahead import THREADS
 from manifests.images import MAX_PIXELS, TooManyPixels, UnusableImage, image_size, read_file
 from manifests.listings import state_of
 from manifests.members import split_member
-from manifests.storage import State, is_url
+from manifests.storage import is_url
+from manifests.stores import State
 
 _THREADS = 4
 _BATCH = 256

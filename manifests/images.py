@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from manifests.members import UnusableShard, read_shard, split_member
-from manifests.storage import State, is_url, place, read_bytes
+from manifests.storage import is_url, place
+from manifests.stores import State, read_bytes
 
 # Of an image file, unless the manifest says otherwise; and what it can say.
 MAX_PIXELS = 100_000_000

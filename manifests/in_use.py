@@ -25,7 +25,8 @@ from upath import UPath
 
 from manifests.durable import check_stays_inside
 from manifests.ledger import LedgerError
-from manifests.storage import Place, list_folder, put, put_new, read_bytes, remove
+from manifests.storage import Place
+from manifests.stores import list_folder, put, put_new, read_bytes, remove
 
 if os.name != "nt":
     import fcntl

@@ -17,7 +17,8 @@ from manifests.chunks import Chunk
 from manifests.durable import written_whole
 from manifests.hashes import hash_of, holds
 from manifests.identity import short_id
-from manifests.storage import Place, is_in_store, local_folder, names_in, opened, read_first_line
+from manifests.storage import Place, is_in_store, local_folder
+from manifests.stores import names_in, opened, read_first_line
 
 Row = dict[str, Any]
 
@@ -130,9 +131,6 @@ def _opened(file: Place) -> tuple[Place, BinaryIO]:
 
 
 def _first_line(file: Place) -> tuple[Place, bytes]:
-    if not is_in_store(file):
-        with opened(file) as record:
-            return file, record.readline()
     return file, read_first_line(file, _HEADER_BYTES)
 
 

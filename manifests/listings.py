@@ -17,7 +17,8 @@ from threading import Lock
 
 from upath import UPath
 
-from manifests.storage import Place, State, is_url, list_below, list_folder, normal, place
+from manifests.storage import Place, is_url, normal, place
+from manifests.stores import State, list_below, list_folder
 
 _MAGIC = re.compile(r"[*?[]")
 # Of a glob's name: stars, a question mark, characters to choose from, a character.

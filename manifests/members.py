@@ -14,7 +14,8 @@ from typing import BinaryIO
 from upath import UPath
 
 from manifests.listings import state_of
-from manifests.storage import is_url, opened_in_parts, place
+from manifests.storage import is_url, place
+from manifests.stores import opened_in_parts
 
 _MARK = ".tar!/"
 # Images of one shard follow each other in a plan; a few shards are underway at a time.

@@ -14,7 +14,8 @@ from upath import UPath
 from manifests.durable import remove_durably
 from manifests.ledger import Ledger
 from manifests.names import is_of_gramflow
-from manifests.storage import Place, list_below, read_bytes
+from manifests.storage import Place
+from manifests.stores import list_below, read_bytes
 from manifests.verification import half_written
 
 # As manifests.durable and nst_core name what grows.

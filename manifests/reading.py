@@ -14,7 +14,8 @@ from yaml.composer import ComposerError
 
 from manifests.errors import ManifestError, Problem
 from manifests.schema import Manifest, Pair
-from manifests.storage import Place, is_url, opened, place
+from manifests.storage import Place, is_url, place
+from manifests.stores import opened
 
 Field = tuple[str | int, ...]
 

@@ -13,7 +13,8 @@ import pyarrow.parquet
 
 from manifests.errors import ManifestError, Problem
 from manifests.listings import exists, is_file
-from manifests.storage import Place, opened
+from manifests.storage import Place
+from manifests.stores import opened
 
 SUFFIXES = frozenset({".csv", ".jsonl"})
 

@@ -29,15 +29,8 @@ from manifests.images import MOST_MAX_PIXELS, UnusableImage, image_size
 from manifests.ledger import Ledger, LedgerError
 from manifests.lineage import LineageError, check_lineage
 from manifests.names import is_of_gramflow
-from manifests.storage import (
-    Place,
-    is_in_store,
-    is_there,
-    local_folder,
-    opened,
-    read_bytes,
-    relative,
-)
+from manifests.storage import Place, is_in_store, local_folder, relative
+from manifests.stores import is_there, opened, read_bytes
 
 _THREADS = 4
 _AHEAD = 64

@@ -86,7 +86,8 @@ def replay(
         from flows.replay import replay as make_again
         from manifests.durable import write_whole
         from manifests.exporters.finished import read_finished
-        from manifests.storage import is_there, place, read_bytes
+        from manifests.storage import place
+        from manifests.stores import is_there, read_bytes
 
         dataset = read_finished(place(out))
         split, row = _row_of(dataset, variant_id)
@@ -113,7 +114,8 @@ def prune(
         from flows.terminal import file_size
         from manifests.in_use import in_use
         from manifests.pruning import prunable, remove
-        from manifests.storage import names_in, place
+        from manifests.storage import place
+        from manifests.stores import names_in
 
         folder = place(out)
         if not names_in(folder / ".gramflow"):

@@ -21,7 +21,8 @@ from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
 from manifests.exporters.numbers import Numbers, clashing_numbers
 from manifests.exporters.written import Written
 from manifests.labels import Category
-from manifests.storage import Place, names_in
+from manifests.storage import Place
+from manifests.stores import names_in
 
 _MADE = re.compile(r"instances_[^/]+\.json")
 _CENTER_PX = 0.5

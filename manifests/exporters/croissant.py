@@ -21,7 +21,8 @@ from manifests.exporters.finished import FinishedDataset
 from manifests.exporters.parquet import parquet_name
 from manifests.identity import canonical_json
 from manifests.names import extension_of
-from manifests.storage import Place, opened
+from manifests.storage import Place
+from manifests.stores import opened
 
 Json = dict[str, Any]
 

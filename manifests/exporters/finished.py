@@ -16,7 +16,8 @@ from manifests.labels import Category, Object
 from manifests.lineage import Relative
 from manifests.readers.findings import check_path, inside_folder
 from manifests.schema import check_plain_name
-from manifests.storage import Place, is_there, local_folder, normal, opened, place, read_bytes
+from manifests.storage import Place, local_folder, normal, place
+from manifests.stores import is_there, opened, read_bytes
 
 Row = dict[str, Any]
 

@@ -26,7 +26,8 @@ from manifests.exporters.finished import FinishedDataset, gone
 from manifests.exporters.written import Written
 from manifests.hashes import Hashes, hash_of, holds
 from manifests.ledger import json_line
-from manifests.storage import Place, is_there, list_below
+from manifests.storage import Place
+from manifests.stores import is_there, list_below
 
 EXPORT = "export.json"
 

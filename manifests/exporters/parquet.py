@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 
 from manifests.durable import remove_durably, written_whole
 from manifests.exporters.finished import FinishedDataset, Row
-from manifests.storage import Place, names_in
+from manifests.storage import Place
+from manifests.stores import names_in
 
 _ROWS_A_GROUP = 1024
 

@@ -16,7 +16,8 @@ from flows.cli import app
 from manifests import in_use as lock
 from manifests.durable import LeadsOut
 from manifests.in_use import OutputLost
-from manifests.storage import StoreError, place, put
+from manifests.storage import place
+from manifests.stores import StoreError, put
 from tests.flows.conftest import JobFolder
 from tests.flows.processes import finished, gramflow, wait_until
 from tests.stores import Fault, Folder, Server, memory_folder, s3_folder

@@ -20,7 +20,8 @@ import pytest
 from manifests import in_use as lock
 from manifests.durable import LeadsOut
 from manifests.in_use import OutputInUse, OutputLost, Owner, in_use
-from manifests.storage import Place, place, put
+from manifests.storage import Place, place
+from manifests.stores import put
 from tests.stores import Fault, Folder, Server, memory_folder, s3_folder
 
 _HOLDER = """
@@ -34,7 +35,8 @@ with in_use(place(sys.argv[1])):
 _CLAIMANT = """
 import sys
 from manifests.in_use import OutputInUse, in_use
-from manifests.storage import check_store, place
+from manifests.storage import place
+from manifests.stores import check_store
 out = place(sys.argv[1])
 check_store(out)
 print("ready", flush=True)

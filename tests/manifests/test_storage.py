@@ -16,17 +16,8 @@ from manifests.durable import written_together
 from manifests.facts import FactsCache
 from manifests.listings import exists, files_in, folders_in, forget_listings, globbed, is_folder
 from manifests.readers.findings import joined
-from manifests.storage import (
-    StoreError,
-    beside,
-    is_there,
-    local_folder,
-    normal,
-    opened,
-    place,
-    read_bytes,
-    read_first_line,
-)
+from manifests.storage import beside, local_folder, normal, place
+from manifests.stores import StoreError, is_there, opened, read_bytes, read_first_line
 from tests.manifests.listing import problems
 from tests.stores import Fault, Server, memory_folder, s3_folder
 
@@ -48,6 +39,7 @@ def test_a_local_path_is_a_path_relative_to_its_folder(tmp_path: Path) -> None:
 def test_a_url_has_one_spelling(store: str) -> None:
     assert normal(place(f"{store}://bucket/a/")) == f"{store}://bucket/a"
     assert normal(f"{store}://bucket/a/./b/../c") == f"{store}://bucket/a/c"
+    assert normal(place(f"{store.upper()}://bucket/A")) == f"{store}://bucket/A"
     assert str(place(f"{store}://bucket/a") / "b c" / "?#.jpg") == f"{store}://bucket/a/b c/?#.jpg"
     assert place(f"{store}://bucket/a").with_name("a.yolo").name == "a.yolo"
     assert joined(f"{store}://bucket/a", "./b//c.jpg") == f"{store}://bucket/a/b/c.jpg"
