@@ -9,15 +9,17 @@ from typing import Any
 import yaml
 
 from manifests.durable import write_whole
+from manifests.listings import exists, is_folder
+from manifests.storage import Place, local_folder
 
 
 @dataclass(frozen=True)
 class FolderJob:
     """What a user says of a folder; see the flow `reprocess_folder`."""
 
-    folder: Path
-    style: Path
-    out: Path
+    folder: Place
+    style: Place
+    out: Place
     preset: str = "fast"
     size: int | None = None
     strength: float = 1.0
@@ -25,16 +27,16 @@ class FolderJob:
     weights: Path | None = None
 
     def write_manifest(self) -> Path:
-        """Write it into the output folder, where the next run of the folder replaces it.
+        """Write it beside what the output folder remembers; the next run of the folder replaces it.
 
         Raises:
             ValueError: folder or style is not there.
         """
-        if not self.folder.is_dir():
+        if not is_folder(self.folder):
             raise ValueError(f"{self.folder}: is no folder")
-        if not self.style.exists():
+        if not exists(self.style):
             raise ValueError(f"{self.style}: there is no such style image or folder")
-        file = self.out.absolute() / ".gramflow" / "folder.yaml"
+        file = local_folder(self.out).absolute() / "folder.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(self._described(), sort_keys=False, allow_unicode=True)
         write_whole(file, text.encode(), file.parent)

@@ -10,17 +10,18 @@ from pydantic import Field
 
 from flows.dataset import Summary, stylize_dataset
 from flows.folder import FolderJob
+from manifests.storage import place
 
 
 @flow(
     name="reprocess-folder",
-    flow_run_name="stylize {folder.name} as {style.stem}",
+    flow_run_name="stylize {folder} as {style}",
     persist_result=False,
 )
 def reprocess_folder(
-    folder: Path,
-    style: Path,
-    out: Path,
+    folder: str,
+    style: str,
+    out: str,
     preset: Literal["fast", "gatys2016", "report2019"] = "fast",
     size: Annotated[int, Field(gt=0)] | None = None,
     strength: Annotated[float, Field(ge=0, le=1)] = 1.0,
@@ -31,9 +32,9 @@ def reprocess_folder(
     """Stylize every image of a folder in every style; done again, only what is new or changed.
 
     Args:
-        folder: Folder of content images, with its whole path.
-        style: A style image or a folder of them, with its whole path.
-        out: Output folder, with its whole path.
+        folder: Folder of content images: a whole path, or a URL.
+        style: A style image or a folder of them: a whole path, or a URL.
+        out: Output folder: a whole path, or a URL.
         preset: How the pixels are optimised.
         size: Long side of the results in pixels; without it, the preset's.
         strength: Of the style: 0 keeps the content's, 1 is full.
@@ -45,8 +46,16 @@ def reprocess_folder(
         ValueError: a path is not whole, or not there.
         ManifestError, EncoderUnavailable, DeviceLost, OutputInUse, NoGpuSlots: as stylize_dataset.
     """
-    for name, path in (("folder", folder), ("style", style), ("out", out), ("weights", weights)):
+    places = {"folder": place(folder), "style": place(style), "out": place(out)}
+    for name, path in (*places.items(), ("weights", weights)):
         if path is not None and not path.is_absolute():
             raise ValueError(f"{name}: expected a whole path, got {path}")
-    job = FolderJob(folder, style, out, preset, size, strength, encoder, weights)
+    job = FolderJob(
+        **places,
+        preset=preset,
+        size=size,
+        strength=strength,
+        encoder=encoder,
+        weights=weights,
+    )
     return stylize_dataset(job.write_manifest(), wait_s=wait_s)

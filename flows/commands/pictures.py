@@ -51,9 +51,9 @@ def stylize(
 
 
 def folder(
-    content_dir: Annotated[Path, typer.Argument(help="Folder of content images.")],
-    style: Annotated[Path, typer.Option("--style", help="A style image or a folder of them.")],
-    out: Annotated[Path, typer.Option("--out", help="Output folder.")],
+    content_dir: Annotated[str, typer.Argument(help="Folder of content images, or its URL.")],
+    style: Annotated[str, typer.Option("--style", help="A style image or a folder of them.")],
+    out: Annotated[str, typer.Option("--out", help="Output folder, or its URL.")],
     encoder: Annotated[str, typer.Option("--encoder", help=ENCODERS_HELP)] = "compact",
     weights: WeightsOption = None,
     preset: PresetOption = "fast",
@@ -63,6 +63,8 @@ def folder(
     """Stylize a folder on demand; done again, it does only what is new or changed."""
     with one_sentence_errors():
         from flows.folder import FolderJob
+        from manifests.storage import place
 
-        job = FolderJob(content_dir, style, out, preset, size, strength, encoder, weights)
+        places = map(place, (content_dir, style, out))
+        job = FolderJob(*places, preset, size, strength, encoder, weights)
         sys.exit(run_manifest(job.write_manifest()))

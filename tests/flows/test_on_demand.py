@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 
 from tests.flows.pictures import photo
@@ -17,7 +18,8 @@ def folder(tmp_path: Path, api_url: str) -> dict[str, Any]:
     for index in range(2):
         photo(index).save(tmp_path / "in" / f"photo{index}.png")
     photo(9).save(tmp_path / "style.png")
-    paths = {"folder": tmp_path / "in", "style": tmp_path / "style.png", "out": tmp_path / "out"}
+    names = {"folder": "in", "style": "style.png", "out": "out"}
+    paths = {one: str(tmp_path / name) for one, name in names.items()}
     return paths | {"encoder": "random", "size": 32}
 
 
@@ -26,8 +28,8 @@ def test_done_again_it_does_only_what_is_new_or_changed(folder: dict[str, Any]) 
 
     assert reprocess_folder(**folder).made == 2
     assert reprocess_folder(**folder).made == 0
-    photo(5).save(folder["folder"] / "photo2.png")
-    photo(6).save(folder["folder"] / "photo1.png")
+    photo(5).save(Path(folder["folder"], "photo2.png"))
+    photo(6).save(Path(folder["folder"], "photo1.png"))
     again = reprocess_folder(**folder)
     assert (again.made, again.dataset, again.set_aside) == (2, 3, 1)
 
@@ -46,20 +48,28 @@ def test_a_folder_of_the_command_line_is_the_same_job(folder: dict[str, Any]) ->
     assert "(0 made in this run)" in " ".join(result.output.split())
 
 
-def test_paths_as_text_are_taken_and_those_that_are_not_whole_refused(
-    folder: dict[str, Any],
-) -> None:
+def test_paths_that_are_not_whole_or_not_there_are_refused(folder: dict[str, Any]) -> None:
     from flows.on_demand import reprocess_folder
 
     with pytest.raises(ValueError, match="out: expected a whole path, got elsewhere"):
         reprocess_folder(**folder | {"out": "elsewhere"})
     with pytest.raises(ValueError, match="nowhere: is no folder"):
         reprocess_folder(**folder | {"folder": "/nowhere"})
-    assert reprocess_folder(**{name: _text(value) for name, value in folder.items()}).made == 2
 
 
-def _text(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
+def test_folders_of_a_store_are_taken(folder: dict[str, Any]) -> None:
+    from flows.on_demand import reprocess_folder
+
+    memory = fsspec.filesystem("memory")
+    memory.put(folder["folder"], "/on-demand/in", recursive=True)
+    memory.put(folder["style"], "/on-demand/style.png")
+    urls = {
+        "folder": "memory://on-demand/in",
+        "style": "memory://on-demand/style.png",
+        "out": "memory://on-demand/out",
+    }
+    assert reprocess_folder(**folder | urls).made == 2
+    assert len(memory.glob("/on-demand/out/train/*.jpg")) == 2
 
 
 def test_every_field_of_the_form_says_what_it_is(api_url: str) -> None:
@@ -87,6 +97,6 @@ def test_a_dataset_is_not_written_into_a_workers_temporary_folder(
     from flows.on_demand import reprocess_folder
 
     reprocess_folder(**folder)
-    manifest = folder["out"] / ".gramflow" / "folder.yaml"
+    manifest = Path(folder["out"], ".gramflow", "folder.yaml")
     with pytest.raises(ValueError, match="out: expected a whole path, got elsewhere"):
         stylize_dataset(manifest, out="elsewhere")
