@@ -1,9 +1,10 @@
 # make demo: a small dataset, offline once installed.   make test: everything CI checks.
+# make audit: known vulnerabilities of what is installed.
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint audit clean
 
 demo: .venv/.installed-demo
 	$(BIN)/gramflow demo
@@ -17,7 +18,16 @@ lint: .venv/.installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# One folder for both; the marker says which extra is in it.
+# Known vulnerabilities of what is installed, without the local part of versions as torch's +cpu.
+# Strict: what the registry's vulnerability service does not answer for is a failure, too.
+audit: .venv/.installed-audit
+	$(BIN)/python -m pip list --format=freeze --exclude-editable | sed 's/+.*//' > .venv/audited.txt
+	@$(BIN)/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r .venv/audited.txt \
+	|| { echo "audit: FAILED: the lines above name vulnerable packages, or say that the" \
+	"vulnerability service of pypi.org cannot be reached or does not know a package: then" \
+	"nothing is known, and it is to be done again where it can"; exit 1; }
+
+# One folder for all; the marker says which extra is in it.
 .venv/.installed-%: pyproject.toml
 ifdef UV
 	test -d .venv || uv venv --python $(PYTHON) .venv

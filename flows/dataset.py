@@ -32,9 +32,11 @@ from flows.progress import (
 from flows.version import VERSION, cpu_capability, library_versions
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo, first_images
+from manifests.durable import check_stays_inside
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
 from manifests.in_use import in_use
+from manifests.storage import Place, is_in_store
 
 # Enough threads for any number of lanes; how many chunks are underway is limited below.
 _WORKERS = (os.cpu_count() or 1) + (1 + MOST_BESIDE_LANES) * len(choose_devices())
@@ -76,7 +78,7 @@ class Summary:
 )
 def stylize_dataset(
     manifest_path: Path,
-    out: Path | None = None,
+    out: str | Path | None = None,
     limit: int | None = None,
     retry_failed: bool = False,
     encoder: str | None = None,
@@ -86,7 +88,7 @@ def stylize_dataset(
 
     Args:
         manifest_path: the YAML manifest.
-        out: replaces the manifest's output folder.
+        out: replaces the manifest's output folder; a path or a URL.
         limit: make at most this many images in this run.
         retry_failed: try again what failed before.
         encoder, weights: replace the manifest's.
@@ -96,16 +98,26 @@ def stylize_dataset(
         EncoderUnavailable: the encoder's weights cannot be had; nothing was done.
         DeviceLost: one of several devices broke down; what is on record is kept.
         OutputInUse: another process writes into the output folder; nothing was done.
+        OutputLost: another process took the output folder over.
+        OSError: a disk or a store refused; what is on record is kept.
     """
     control = current_control()
     with outcome_kept(control) as keep:
         read = read_for_run(manifest_path, out, encoder, weights)
         job = prepare(read, _told_as_hashing(control))
-        with in_use(job.out):
-            return keep(_make(job, control, limit, retry_failed))
+        with in_use(job.out, on_lost=control.stop.set) as check_in_use:
+            return keep(_make(job, control, limit, retry_failed, check_in_use))
 
 
-def _make(job: Job, control: Control, limit: int | None, retry_failed: bool) -> Summary:
+def _make(
+    job: Job,
+    control: Control,
+    limit: int | None,
+    retry_failed: bool,
+    check_in_use: Callable[[], None],
+) -> Summary:
+    for folder in job.plan.folders():
+        check_stays_inside(job.out / folder, job.out)
     job.ledger.clear_temporary()
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
 
@@ -141,6 +153,7 @@ def _make(job: Job, control: Control, limit: int | None, retry_failed: bool) -> 
     exported = Exported()
     exports: tuple[str, ...] = ()
     if not stopped:
+        check_in_use()
         exported = export_imagefolder(job.out, job.plan, job.ledger, _about(job))
         if exported.images:
             exports = _export_formats(job)
@@ -287,8 +300,10 @@ def _about(job: Job) -> dict[str, Any]:
     }
 
 
-def _seen_from(folder: Path, file: Path) -> str:
+def _seen_from(folder: Place, file: Path) -> str:
     """The file's path relative to the folder, so that both can be moved together."""
+    if is_in_store(folder):
+        return str(file)
     try:
         return os.path.relpath(file, folder).replace(os.sep, "/")
     except ValueError:  # another drive of Windows

@@ -101,7 +101,7 @@ def resolve_engine(read: ReadManifest, style_grams_folder: Path) -> tuple[Engine
     """
     wanted = read.manifest.stylize
     preset = manifest_preset(read)
-    weights = None if wanted.weights is None else read.resolve(wanted.weights)
+    weights = None if wanted.weights is None else Path(read.resolve(wanted.weights))
     encoder = load_encoder(wanted.encoder, weights)
     parameters = {k: v for k, v in preset.as_dict().items() if k not in ("encoder", "size")}
     if wanted.size == "original":

@@ -69,7 +69,7 @@ def _probe_files(job: Job, bases: list[Base]) -> tuple[float, float]:
     started_s, size_bytes, pixels, files = time.perf_counter(), 0, 0, 0
     for base in bases:
         try:
-            loaded = load(base, None)
+            loaded = load(base, None, job.plan.manifest.max_pixels)
         except FileAtFault:
             continue
         size_bytes += len(encode_image(Image.fromarray(loaded.pixels), output.type, output.quality))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from upath import UPath
 
 from augment.recipes import check_recipes
 from flows.engine import (
@@ -23,13 +24,17 @@ from flows.engine import (
     resolve_engine,
 )
 from manifests.chunks import Chunk, chunks
+from manifests.durable import check_stays_inside
 from manifests.errors import ManifestError, Problem
 from manifests.facts import FactsCache
 from manifests.ledger import Ledger
 from manifests.plan import Engine, Plan
 from manifests.reading import ReadManifest, read_manifest
 from manifests.sources import ListedContent, list_content, list_styles, listed_pairs
+from manifests.storage import Place, check_store, local_folder, normal, place
 from nst_core import ENCODERS, Stylizer
+
+_FACTS = "files.sqlite"
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Job:
 
     plan: Plan
     ledger: Ledger
-    out: Path
+    out: Place
     stylizer: Stylizer | None
     devices: tuple[torch.device, ...]
     lanes: Lanes
@@ -64,7 +69,10 @@ class Job:
 
 
 def read_for_run(
-    manifest: Path, out: Path | None = None, encoder: str | None = None, weights: Path | None = None
+    manifest: Path,
+    out: str | Path | None = None,
+    encoder: str | None = None,
+    weights: Path | None = None,
 ) -> ReadManifest:
     """The manifest with what the command line replaces.
 
@@ -75,7 +83,7 @@ def read_for_run(
     whole = read.manifest
     output, stylize = whole.output, whole.stylize
     if out is not None:
-        output = output.model_copy(update={"path": str(out.expanduser().absolute())})
+        output = output.model_copy(update={"path": str(place(str(out)).absolute())})
     if encoder is not None:
         stylize = stylize.model_copy(update={"encoder": encoder, "weights": None})
     if weights is not None:
@@ -83,7 +91,7 @@ def read_for_run(
     return replace(read, manifest=whole.model_copy(update={"output": output, "stylize": stylize}))
 
 
-def output_folder(read: ReadManifest) -> Path:
+def output_folder(read: ReadManifest) -> Place:
     return read.resolve(read.manifest.output.path)
 
 
@@ -112,12 +120,29 @@ def check_manifest(read: ReadManifest) -> ListedContent:
         place = ("stylize", "override", name) if known else ("stylize", name)
         problems.append(read.problem(place, str(error)))
     out = output_folder(read)
-    if out.exists() and not out.is_dir():
-        problems.append(read.problem(("output", "path"), f"{out} is a file; expected a folder"))
+    try:
+        check_output(out)
+    except ValueError as error:
+        problems.append(read.problem(("output", "path"), str(error)))
+    except OSError as error:
+        why = f"{error.filename}: {error.strerror}"
+        problems.append(read.problem(("output", "path"), why))
     problems += of_listings + list(_read_and_written(read, out))
     if problems:
         raise ManifestError(problems)
     return content
+
+
+def check_output(out: Place) -> None:
+    """Raises ValueError, OSError for what no dataset can be written to."""
+    if isinstance(out, UPath):
+        if not out.name:
+            raise ValueError(f"{normal(out)} is a whole bucket; expected a folder in it")
+        check_store(out)
+        return
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file; expected a folder")
+    check_stays_inside(local_folder(out) / _FACTS, out)
 
 
 def _listed(read: ReadManifest) -> tuple[ListedContent, list[Problem]]:
@@ -136,17 +161,23 @@ def _listed(read: ReadManifest) -> tuple[ListedContent, list[Problem]]:
     return content, problems
 
 
-def _read_and_written(read: ReadManifest, out: Path) -> Iterator[Problem]:
+def _read_and_written(read: ReadManifest, out: Place) -> Iterator[Problem]:
     """Folders whose images are read and below which the output would go."""
     for kind, entries in (("content", read.manifest.content), ("styles", read.manifest.styles)):
         for entry in entries:
             folder = read.resolve(entry.path)
-            if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
+            if _is_inside(out, folder):
                 message = (
                     f"{out} is inside {folder}, whose images are {kind}: the next run would take "
                     "its own images for new ones; expected a folder outside"
                 )
                 yield read.problem(("output", "path"), message)
+
+
+def _is_inside(out: Place, folder: Place) -> bool:
+    if isinstance(out, Path) and isinstance(folder, Path):
+        return folder.is_dir() and out.resolve().is_relative_to(folder.resolve())
+    return f"{normal(out)}/".startswith(f"{normal(folder)}/")
 
 
 def prepare(read: ReadManifest, on_file: Callable[[], None] = lambda: None) -> Job:
@@ -169,7 +200,8 @@ def prepare(read: ReadManifest, on_file: Callable[[], None] = lambda: None) -> J
             engine, stylizer = resolve_engine(read, ledger.style_grams_folder)
         except ValueError as error:
             raise ManifestError([read.problem(("stylize",), str(error))]) from None
-    with closing(FactsCache(out / ".gramflow" / "files.sqlite")) as facts:
+    known, max_pixels = local_folder(out) / _FACTS, read.manifest.max_pixels
+    with closing(FactsCache(known, max_pixels)) as facts:
         plan = Plan(read, content, engine, facts, on_file)
     devices = choose_devices() if stylizer else [choose_device()]
     lanes = choose_lanes(devices[0], output_size(read), cores_each(len(devices)))

@@ -63,13 +63,13 @@ class Loaded:
     notes: tuple[str, ...]
 
 
-def load(base: Base, stylizer: Stylizer | None) -> Loaded:
+def load(base: Base, stylizer: Stylizer | None, max_pixels: int) -> Loaded:
     """The images of a base. Raises FileAtFault, naming the file that cannot be used."""
-    content = _content(base)
+    content = _content(base, max_pixels)
     if base.style is None or stylizer is None:
         return content
     try:
-        style, style_notes = _style_pixels(base.style.file, base.style_sha256)
+        style, style_notes = _style_pixels(base.style.file, base.style_sha256, max_pixels)
         height, width = stylizer.useful_style_size(style.shape[:2], (base.height, base.width))
     except UnusableImage as error:
         raise FileAtFault(base.style.name, str(error)) from None
@@ -81,11 +81,11 @@ def load(base: Base, stylizer: Stylizer | None) -> Loaded:
     return replace(content, style=Style(as_tensor(style), key=key), notes=notes)
 
 
-def _content(base: Base) -> Loaded:
+def _content(base: Base, max_pixels: int) -> Loaded:
     """The content image with its labels, at the output size."""
     size = base.width, base.height
     try:
-        decoded = decode_image(_read(base.content.file, base.content_sha256))
+        decoded = decode_image(_read(base.content.file, base.content_sha256), max_pixels)
         check_shape(*size)
         _check_labels_are_upright(base.content.labels, decoded)
         at_size = scaled(base.content.labels, decoded.image.size, size)
@@ -102,7 +102,7 @@ def _content(base: Base) -> Loaded:
         pixels=np.array(decoded.image.resize(size, Image.Resampling.LANCZOS)),
         labels=at_size.labels,
         dropped=at_size.dropped,
-        semantic_mask=_semantic_mask(base, decoded.image.size),
+        semantic_mask=_semantic_mask(base, decoded.image.size, max_pixels),
         style=None,
         notes=notes,
     )
@@ -119,12 +119,12 @@ def _check_labels_are_upright(labels: Labels, decoded: Decoded) -> None:
         )
 
 
-def _semantic_mask(base: Base, image_size: tuple[int, int]) -> Pixels | None:
+def _semantic_mask(base: Base, image_size: tuple[int, int], max_pixels: int) -> Pixels | None:
     file = base.content.labels.semantic_mask
     if not file:
         return None
     try:
-        mask = decode_class_indices(_read(file, base.mask_sha256))
+        mask = decode_class_indices(_read(file, base.mask_sha256), max_pixels)
     except UnusableImage as error:
         raise FileAtFault(file, str(error)) from None
     if mask.size != image_size:
@@ -146,8 +146,8 @@ def as_pixels(image: Tensor) -> Pixels:
 
 
 @lru_cache(maxsize=_STYLES_IN_MEMORY)
-def _style_pixels(file: str, sha256: bytes) -> tuple[Pixels, tuple[str, ...]]:
-    decoded = decode_image(_read(file, sha256))
+def _style_pixels(file: str, sha256: bytes, max_pixels: int) -> tuple[Pixels, tuple[str, ...]]:
+    decoded = decode_image(_read(file, sha256), max_pixels)
     size = fit_within(*decoded.image.size, STYLE_LONG_SIDE_PX)
     check_shape(*size)
     return np.array(decoded.image.resize(size, Image.Resampling.LANCZOS)), decoded.notes

@@ -111,7 +111,7 @@ def replay(origins: Origins, row: Row) -> Replayed:
     base = _base(origins, row)
     (variant,) = base.variants
     try:
-        image = load(base, stylizer)
+        image = load(base, stylizer, origins.read.manifest.max_pixels)
         ready = Ready.as_it_is(image) if stylizer is None else _stylized(origins, row, image)
         made = varied(ready, variant, origins.recipes)
     except (FileAtFault, ValueError) as error:
@@ -154,7 +154,8 @@ def _manifest_of(dataset: FinishedDataset) -> ReadManifest:
     except (KeyError, ValidationError):
         expected = "does not say what it was made from; `gramflow run` writes it again"
         raise ManifestError([Problem(str(file), None, "", expected)]) from None
-    return ReadManifest(checked, Path(os.path.normpath(dataset.out / where)), {})
+    # Of a dataset in a store the path is a whole one.
+    return ReadManifest(checked, Path(os.path.normpath(os.path.join(dataset.out, where))), {})
 
 
 def _base(origins: Origins, row: Row) -> Base:
@@ -180,7 +181,9 @@ def _base(origins: Origins, row: Row) -> Base:
             raise CannotReplay(f"{style.name}: has changed since; its bytes are not those of then")
     mask = content.labels.semantic_mask
     try:
-        width, height = fit_within(*image_size(data), _long_side_px(origins, row))
+        width, height = fit_within(
+            *image_size(data, origins.read.manifest.max_pixels), _long_side_px(origins, row)
+        )
     except UnusableImage as error:
         raise CannotReplay(f"{content.name}: {error}") from None
     recipe = row["recipe"] or None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from flows.replay import CannotReplay, origins_of, psnr_db, replay
 from manifests.exporters.finished import FinishedDataset, Row
+from manifests.storage import read_bytes
 from manifests.verification import Finding, files_of
 
 
@@ -70,7 +71,7 @@ def _otherwise(
     dataset: FinishedDataset, file: str, again: bytes, told: Sampled
 ) -> Iterator[Finding]:
     try:
-        near = psnr_db((dataset.out / file).read_bytes(), again)
+        near = psnr_db(read_bytes(dataset.out / file), again)
     except (OSError, ValueError):  # found as missing or damaged already
         return
     if near is None:

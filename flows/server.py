@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import signal
 import socket
@@ -12,9 +13,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flows.guard import UP
+from manifests.storage import Place, local_folder
 
 _START_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 5.0
@@ -39,8 +43,13 @@ class ServerError(RuntimeError):
     """No Prefect server to talk to; the message says why and what to do."""
 
 
-def home_of(out: Path) -> Path:
-    """The folder beside an output folder where Prefect keeps the records of its runs."""
+def home_of(out: Place) -> Path:
+    """The folder where Prefect keeps the records of its runs: beside that of the output.
+
+    It is on a disk: of an output in a store, in the user's cache.
+    """
+    if not isinstance(out, Path):
+        return local_folder(out) / "prefect"
     return out.parent / f"{out.name}.prefect"
 
 
@@ -49,8 +58,8 @@ def prefect_server(home: Path) -> Iterator[str]:
     """The API's address, in PREFECT_API_URL while the block runs. Enter it before prefect is
     imported.
 
-    Uses the server that PREFECT_API_URL names, if set; else starts one on 127.0.0.1 that lives
-    as long as the block, and no longer than this process.
+    Uses the server that PREFECT_API_URL names, if set; else starts one on 127.0.0.1, whatever
+    Prefect's own settings say, that lives as long as the block, and no longer than this process.
 
     Args:
         home: PREFECT_HOME, unless the user has set one.
@@ -61,6 +70,7 @@ def prefect_server(home: Path) -> Iterator[str]:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     if os.environ.get("PREFECT_API_URL"):
+        _warn_of_open_line(os.environ["PREFECT_API_URL"])
         _check_answers(os.environ["PREFECT_API_URL"])
         yield os.environ["PREFECT_API_URL"]
         return
@@ -69,12 +79,15 @@ def prefect_server(home: Path) -> Iterator[str]:
     port = _free_port()
     url = f"http://127.0.0.1:{port}/api"
     log = home / "server.log"
+    # Pages of other origins that a browser on this machine shows have no business with it.
+    own_pages = {"PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}"}
     with log.open("ab") as log_file:
         guard = subprocess.Popen(
             [sys.executable, "-m", "flows.guard", "127.0.0.1", str(port)],
             stdin=subprocess.PIPE,
             stdout=log_file,
             stderr=log_file,
+            env=own_pages | os.environ,
             start_new_session=True,
         )
     os.environ["PREFECT_API_URL"] = url
@@ -87,6 +100,30 @@ def prefect_server(home: Path) -> Iterator[str]:
             _drain()
         del os.environ["PREFECT_API_URL"]
         _stop(guard)
+
+
+@cache  # once a process
+def _warn_of_open_line(url: str) -> None:
+    """Say on standard error that a server on another machine is talked to without encryption."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:  # whether it is an address at all shows when it is asked
+        return
+    if parts.scheme == "http" and host and not _is_this_machine(host):
+        print(
+            f"warning: PREFECT_API_URL: {host} is another machine and http is not encrypted: who "
+            "is on the way can read and change runs, logs and keys; use https, or a tunnel to "
+            "127.0.0.1",
+            file=sys.stderr,
+        )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def _check_answers(url: str) -> None:

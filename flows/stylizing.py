@@ -98,7 +98,7 @@ def _loaded_pairs(
     for base in bases:
         control.check()
         try:
-            image = load(base, stylizer)
+            image = load(base, stylizer, job.plan.manifest.max_pixels)
             pair = _pair(job, image)
             stylizer.check(pair)
         except FileAtFault as fault:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
+from unicodedata import category
 
 from rich.console import Console
 from rich.progress import (
@@ -16,6 +17,8 @@ from rich.progress import (
 from flows.progress import ChunkDone, Event, Hashing, Optimised, Started
 
 _PLAIN_LINE_EVERY_S = 10.0
+# Unicode's categories: control, format (which can turn a line round), half a character.
+_STEERING = ("Cc", "Cf", "Cs")
 
 
 class RunDisplay:
@@ -97,6 +100,13 @@ class RunDisplay:
             return
         self._last_line_s = now_s
         self._say(f"{self._images}/{self._total} images · {self._facts()}")
+
+
+def printable(text: str) -> str:
+    """Text of files and their names, without what would steer a terminal or cannot be encoded."""
+    return "".join(
+        one.encode("unicode_escape").decode() if category(one) in _STEERING else one for one in text
+    )
 
 
 def duration(seconds: float) -> str:

@@ -37,7 +37,8 @@ def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
     if chunk.pairs:
         images, optimiser_s = stylized(job, chunk.bases, control, rows)
     else:
-        images = _as_they_are(chunk.bases, control, rows)
+        max_pixels = job.plan.manifest.max_pixels
+        images = _as_they_are(chunk.bases, control, rows, max_pixels)
     for image in images:
         base = image.loaded.base
         for variant in base.variants:
@@ -58,12 +59,14 @@ def work_chunk(job: Job, chunk: Chunk, control: Control) -> ChunkDone:
     )
 
 
-def _as_they_are(bases: Sequence[Base], control: Control, rows: ChunkRows) -> Iterator[Ready]:
+def _as_they_are(
+    bases: Sequence[Base], control: Control, rows: ChunkRows, max_pixels: int
+) -> Iterator[Ready]:
     """Content images one by one, so that memory stays small; `rows` takes what cannot be used."""
     for base in bases:
         control.check()
         try:
-            yield Ready.as_it_is(load(base, None))
+            yield Ready.as_it_is(load(base, None, max_pixels))
         except FileAtFault as fault:
             rows.failed += failed_rows(base, fault.name, fault.error)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from manifests.errors import ManifestError, Problem
 from manifests.labels import Category
-from manifests.readers.findings import category_name
+from manifests.readers.findings import category_name, supercategory_name
 from manifests.readers.shapes import shown
+from manifests.storage import Place
 
 
-def described_categories(listed: Any, file: Path) -> tuple[Category, ...]:
+def described_categories(listed: Any, file: Place) -> tuple[Category, ...]:
     """Categories of objects in the order of their numbers.
 
     Args:
@@ -54,7 +54,7 @@ def _as_category(one: Any) -> Category:
     coco_id = one.get("coco_id")
     return Category(
         name=category_name(one.get("name")),
-        supercategory=str(one.get("supercategory") or ""),
+        supercategory=supercategory_name(one.get("supercategory")),
         keypoints=tuple(map(category_name, keypoints)) if count else (),
         skeleton=tuple((int(first), int(second)) for first, second in skeleton),
         flip_idx=tuple(map(int, flip_idx)),

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
+
+from upath import UPath
 
 from manifests.chunks import Chunk
+from manifests.durable import check_stays_inside
 from manifests.ledger import Ids, Ledger
 from manifests.plan import Base, Plan, Variant
+from manifests.storage import Place, list_below, list_folder, names_in
 
 
 class FilesOnDisk:
-    """Which files of the dataset are there; each folder is listed once, when first asked about."""
+    """Which files of the dataset are there; each folder is listed once, when first asked about.
 
-    def __init__(self, out: Path) -> None:
+    Of a store, all are listed at once.
+
+    Raises:
+        LeadsOut: when a folder is asked about that a link leads out of the dataset.
+    """
+
+    def __init__(self, out: Place) -> None:
         self._out = out
-        self._names: dict[str, set[str]] = {}
+        self._names = _names_in_store(out) if isinstance(out, UPath) else {}
 
     def __contains__(self, file: str) -> bool:
         folder, _, name = file.rpartition("/")
@@ -31,6 +41,10 @@ class FilesOnDisk:
 
     def left(self) -> Iterator[str]:
         """Files of all folders of the dataset that are on the list, hidden folders left out."""
+        if isinstance(self._out, UPath):
+            for folder in sorted(self._names):
+                yield from (f"{folder}/{name}" for name in sorted(self._names[folder]))
+            return
         for parent, folders, _ in os.walk(self._out):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             folder = os.path.relpath(parent, self._out).replace(os.sep, "/")
@@ -39,11 +53,20 @@ class FilesOnDisk:
 
     def _listed(self, folder: str) -> set[str]:
         if folder not in self._names:
-            try:
-                self._names[folder] = set(os.listdir(self._out / folder))
-            except FileNotFoundError:
-                self._names[folder] = set()
+            check_stays_inside(self._out / folder, self._out)
+            self._names[folder] = set(names_in(self._out / folder))
         return self._names[folder]
+
+
+def _names_in_store(out: UPath) -> defaultdict[str, set[str]]:
+    """Folder, below `out` and not hidden -> names of its files."""
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    for first, state in list_folder(out).items():
+        if state is None and not first.startswith("."):
+            for inside, _ in list_below(out / first):
+                folder, _, name = f"{first}/{inside}".rpartition("/")
+                names[folder].add(name)
+    return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +113,7 @@ class Todo:
         return self.is_done(variant) or self.is_failed(variant) or self.is_left_out(variant)
 
 
-def compare(plan: Plan, ledger: Ledger, out: Path) -> Counts:
+def compare(plan: Plan, ledger: Ledger, out: Place) -> Counts:
     """Count the images of plan and ledger by state."""
     ids, files = ledger.ids(), FilesOnDisk(out)
     todo = Todo(ids, files)

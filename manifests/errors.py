@@ -9,6 +9,10 @@ from dataclasses import dataclass
 
 # What differs between two problems of one kind: numbers, paths, what is quoted.
 _PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|\S*/\S*|\d+")
+# Characters of a message that say of what kind it is; the search above takes the square of them.
+_SAID_FIRST = 300
+# Files may hold text without end, and a message quotes it.
+_LONGEST_SENTENCE = 2_000
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,10 @@ class Problem:
 
     def __str__(self) -> str:
         place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return (
-            f"{place}: {self.field}: {self.message}" if self.field else f"{place}: {self.message}"
-        )
+        message = self.message
+        if len(message) > _LONGEST_SENTENCE:
+            message = message[:_LONGEST_SENTENCE] + "…"
+        return f"{place}: {self.field}: {message}" if self.field else f"{place}: {message}"
 
 
 class ManifestError(ValueError):
@@ -44,7 +49,7 @@ def few_of_each_kind(problems: Sequence[Problem], most: int) -> list[str]:
     """Problems as lines; of those that say the same of a folder's files, `most` and the count."""
     kinds: dict[tuple[str, str], list[Problem]] = {}
     for problem in problems:
-        said = _PARTICULARS.sub("", f"{problem.field} {problem.message}")
+        said = _PARTICULARS.sub("", f"{problem.field} {problem.message}"[:_SAID_FIRST])
         kinds.setdefault((os.path.dirname(problem.file), said), []).append(problem)
     lines: list[str] = []
     for of_kind in kinds.values():

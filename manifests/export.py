@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import posixpath
 from collections import Counter
 from collections.abc import Mapping
@@ -14,11 +13,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from manifests.comparison import FilesOnDisk
-from manifests.durable import remove_durably, write_whole, written_whole
+from manifests.durable import move, remove_durably, write_whole, written_whole
 from manifests.label_rows import numbered
 from manifests.ledger import Ledger, Row, json_line
 from manifests.names import is_of_gramflow
 from manifests.plan import Plan
+from manifests.storage import Place, is_there, names_in, read_bytes
 
 
 @dataclass
@@ -42,7 +42,9 @@ class Exported:
     set_aside: int = 0
 
 
-def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str, Any]) -> Exported:
+def export_imagefolder(
+    out: Place, plan: Plan, ledger: Ledger, about: Mapping[str, Any]
+) -> Exported:
     """Write OUT/<split>/metadata.jsonl, OUT/failures.jsonl and OUT/dataset.json.
 
     Format: Hugging Face's imagefolder (`file_name` relative to its metadata.jsonl), with
@@ -108,10 +110,10 @@ def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str
     return exported
 
 
-def _is_of(file: Path, row: Row) -> bool:
+def _is_of(file: Place, row: Row) -> bool:
     """Whether these bytes are on record: a file that was lost and made again may be another."""
     sha256: str = row["sha256"]
-    return hashlib.sha256(file.read_bytes()).hexdigest() == sha256
+    return hashlib.sha256(read_bytes(file)).hexdigest() == sha256
 
 
 def _metadata(row: Row, place: Mapping[str, int], all_masked: bool) -> Row:
@@ -138,30 +140,29 @@ def _count(exported: Exported, row: Row) -> None:
             exported.counts[name][row[column]] += 1
 
 
-def _set_aside(out: Path, files: FilesOnDisk) -> int:
+def _set_aside(out: Place, files: FilesOnDisk) -> int:
     moved = 0
     for file in files.left():
         if is_of_gramflow(posixpath.basename(file)):
-            target = out / ".gramflow" / "set_aside" / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(out / file, target)
+            move(out / file, out / ".gramflow" / "set_aside" / file)
             moved += 1
     return moved
 
 
-def _remove_empty_indexes(out: Path, splits: set[str]) -> None:
-    for index in out.glob("*/metadata.jsonl"):
-        if index.parent.name not in splits and not index.parent.name.startswith("."):
-            index.unlink()
+def _remove_empty_indexes(out: Place, splits: set[str]) -> None:
+    for name in names_in(out):
+        index = out / name / "metadata.jsonl"
+        if name not in splits and not name.startswith(".") and is_there(index):
+            remove_durably(index)
 
 
-def _write_failures(out: Path, exported: Exported, temporary_folder: Path) -> None:
+def _write_failures(out: Place, exported: Exported, temporary_folder: Path) -> None:
     with written_whole(out / "failures.jsonl", temporary_folder) as lines:
         for (path, error), images in sorted(exported.failures.items()):
             lines.write(json_line({"path": path, "error": error, "images_missing": images}))
 
 
-def _write_left_out(out: Path, exported: Exported, temporary_folder: Path) -> None:
+def _write_left_out(out: Place, exported: Exported, temporary_folder: Path) -> None:
     with written_whole(out / "left_out.jsonl", temporary_folder) as lines:
         for (content, style, why), images in sorted(exported.left_out.items()):
             line = {"content_path": content, "style_path": style, "why": why, "images": images}
@@ -169,7 +170,7 @@ def _write_left_out(out: Path, exported: Exported, temporary_folder: Path) -> No
 
 
 def _write_about(
-    out: Path, exported: Exported, about: Mapping[str, Any], temporary_folder: Path
+    out: Place, exported: Exported, about: Mapping[str, Any], temporary_folder: Path
 ) -> None:
     counts = {name: dict(sorted(counter.items())) for name, counter in exported.counts.items()}
     description = {

@@ -1,4 +1,4 @@
-"""Facts about image files (hash, size in pixels), remembered by size and modification time."""
+"""Facts about image files (hash, size in pixels), remembered while a file's state is the same."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from manifests.images import UnusableImage, image_size, read_file
+from manifests.ahead import THREADS
+from manifests.images import MAX_PIXELS, TooManyPixels, UnusableImage, image_size, read_file
+from manifests.listings import state_of
 from manifests.members import split_member
+from manifests.storage import State, is_url
 
 _THREADS = 4
 _BATCH = 256
@@ -29,7 +32,7 @@ _RACY_NS = 2_000_000_000
 class Facts:
     """Attributes:
     sha256: of the bytes, 32 bytes; empty where the file cannot be read.
-    width, height: in pixels, upright; 0 where the header is unusable.
+    width, height: in pixels, upright; 0 where the header is unusable or names too many.
     """
 
     sha256: bytes
@@ -43,9 +46,13 @@ class FactsCache:
     One that is damaged is begun anew; where none can be written, and while another program locks
     it, nothing is remembered beyond this object: every file is then read each time, and the facts
     are the same.
+
+    Args:
+        max_pixels: of an image; what has more is read each time, for another run may allow it.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, max_pixels: int = MAX_PIXELS) -> None:
+        self._max_pixels = max_pixels
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._database = _opened(file)
@@ -64,15 +71,22 @@ class FactsCache:
             on_file: called after each file, for a progress display.
         """
         iterator = iter(files)
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with (
+            ThreadPoolExecutor(_THREADS) as disks,
+            ThreadPoolExecutor(THREADS) as stores,
+        ):
+
+            def begin(file: str) -> Future[tuple[Facts, State | None]]:
+                return (stores if is_url(file) else disks).submit(_read, file, self._max_pixels)
+
             while batch := list(islice(iterator, _BATCH)):
                 known = [self._remembered(file) for file in batch]
-                unknown = [file for file, facts in zip(batch, known) if facts is None]
-                read = pool.map(_read, unknown)
-                for file, facts in zip(batch, known):
-                    if facts is None:
-                        facts, state = next(read)
+                read = [None if facts else begin(file) for file, facts in zip(batch, known)]
+                for file, facts, reading in zip(batch, known, read):
+                    if reading is not None:
+                        facts, state = reading.result()
                         self._remember(file, facts, state)
+                    assert facts is not None
                     yield facts
                     on_file()
                 with suppress(sqlite3.DatabaseError):
@@ -87,21 +101,20 @@ class FactsCache:
             return None
         if row is None:
             return None
-        try:
-            state = os.stat(split_member(file)[0])
-        except OSError:
-            return None
-        if (state.st_size, state.st_mtime_ns) != row[:2]:
+        state = _state_now(file)
+        if state is None or (state.size_bytes, state.version) != row[:2]:
             return None
         return Facts(*row[2:])
 
-    def _remember(self, file: str, facts: Facts, state: os.stat_result | None) -> None:
-        if state is None or time.time_ns() - state.st_mtime_ns < _RACY_NS:
+    def _remember(self, file: str, facts: Facts, state: State | None) -> None:
+        if state is None:
+            return
+        if not is_url(file) and time.time_ns() - state.version < _RACY_NS:
             return
         row = (
             os.fsencode(file),
-            state.st_size,
-            state.st_mtime_ns,
+            state.size_bytes,
+            state.version,
             facts.sha256,
             facts.width,
             facts.height,
@@ -139,13 +152,24 @@ def _opened(file: Path | str) -> sqlite3.Connection:
     return database
 
 
-def _read(file: str) -> tuple[Facts, os.stat_result | None]:
+def _state_now(file: str) -> State | None:
+    try:
+        return state_of(split_member(file)[0])
+    except OSError:
+        return None
+
+
+def _read(file: str, max_pixels: int) -> tuple[Facts, State | None]:
+    # What a store has put in its place since it was listed is noticed the next time.
+    listed = _state_now(file) if is_url(file) else None
     try:
         data, state = read_file(file)
     except UnusableImage:
         return Facts(b"", 0, 0), None
     try:
-        width, height = image_size(data)
+        width, height = image_size(data, max_pixels)
+    except TooManyPixels:
+        return Facts(hashlib.sha256(data).digest(), 0, 0), None
     except UnusableImage:
         width = height = 0
-    return Facts(hashlib.sha256(data).digest(), width, height), state
+    return Facts(hashlib.sha256(data).digest(), width, height), state or listed

@@ -10,11 +10,14 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from manifests.members import UnusableShard, read_shard, split_member
+from manifests.storage import State, is_url, place, read_bytes
 
+# Of an image file, unless the manifest says otherwise; and what it can say.
 MAX_PIXELS = 100_000_000
+MOST_MAX_PIXELS = 1_000_000_000
 # What an encoder can take: the stride of its deepest layer.
 MIN_SIDE_PX = 16
 MAX_ASPECT = 32
@@ -26,8 +29,14 @@ SUFFIXES = frozenset(
     }
 )
 
-# Pillow warns above this and refuses above twice this; the check below refuses at once.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+# Of all that Pillow reads; some of its other readers start programs or take minutes.
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+# Encoders write about ten. Each costs a walk over all pixels, and may be a few bytes long.
+_MOST_JPEG_SCANS = 100
+_START_OF_SCAN = b"\xff\xda"
+_TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 322, 323
+
+# The check below refuses what Pillow warns of.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 # Pillow tells of damaged EXIF and goes on without it, naming no file.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -40,6 +49,10 @@ _EXIF_ORIENTATION = 0x0112
 
 class UnusableImage(ValueError):
     """The bytes are no image that can be used; the message says why."""
+
+
+class TooManyPixels(UnusableImage):
+    """More than the manifest allows."""
 
 
 @dataclass(frozen=True)
@@ -61,39 +74,58 @@ class Decoded:
         return (height, width) if self.orientation in _ROTATED_BY_A_QUARTER else (width, height)
 
 
-def read_file(file: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
+def read_file(file: str | os.PathLike[str]) -> tuple[bytes, State | None]:
     """All bytes of a file or of a member of a tar, and the file's state as they were read.
+
+    Returns:
+        No state of a file in a store, which does not tell it with the bytes.
 
     Raises:
         UnusableImage: if it cannot be read, or is a pipe or device, which could block for ever.
     """
     on_disk, member = split_member(os.fspath(file))
     try:
+        if is_url(on_disk):
+            return _read_from_store(on_disk, member), None
         descriptor = os.open(on_disk, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with open(descriptor, "rb") as opened:
             state = os.fstat(descriptor)
             if not stat.S_ISREG(state.st_mode):
                 raise UnusableImage("is a folder, pipe or device; expected a file")
+            as_read = State(state.st_size, state.st_mtime_ns)
             if not member:
-                return opened.read(), state
-            place = read_shard(on_disk).places[member]
-            opened.seek(place.offset)
-            return opened.read(place.size_bytes), state
+                return opened.read(), as_read
+            where = read_shard(on_disk).places[member]
+            opened.seek(where.offset)
+            return opened.read(where.size_bytes), as_read
     except KeyError:
         raise UnusableImage(f"is not in {on_disk}") from None
     except UnusableShard as error:
         raise UnusableImage(f"{on_disk} {error}") from None
     except OSError as error:
         raise UnusableImage(error.strerror or "cannot be read") from None
+    except MemoryError:
+        raise UnusableImage("is larger than the memory there is") from None
 
 
-def image_size(data: bytes) -> tuple[int, int]:
+def _read_from_store(url: str, member: str) -> bytes:
+    if not member:
+        return read_bytes(place(url))
+    where = read_shard(url).places[member]
+    # No store has a range of no bytes.
+    if where.size_bytes == 0:
+        return b""
+    return read_bytes(place(url), where.offset, where.offset + where.size_bytes)
+
+
+def image_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """(width, height) in pixels of the upright image, from the header alone.
 
     Raises:
-        UnusableImage: if the header is none, or names more than MAX_PIXELS.
+        TooManyPixels: if the header names more.
+        UnusableImage: if it is none.
     """
-    with _open(data) as image:
+    with _open(data, max_pixels) as image:
         width, height = image.size
         try:
             orientation = _orientation(image)
@@ -102,15 +134,16 @@ def image_size(data: bytes) -> tuple[int, int]:
         return (height, width) if orientation in _ROTATED_BY_A_QUARTER else (width, height)
 
 
-def decode_image(data: bytes) -> Decoded:
+def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Decoded:
     """The image upright (EXIF), in sRGB (ICC), 8 bits, on white where it was transparent.
 
     Of an animation, the first frame. CMYK goes through its profile where it has one.
 
     Raises:
-        UnusableImage: empty, truncated, broken or no image; too many or too few pixels.
+        TooManyPixels: more than `max_pixels`.
+        UnusableImage: empty, truncated, broken or no image.
     """
-    with _open(data) as image:
+    with _open(data, max_pixels) as image:
         # Other formats give 16 bits in this mode.
         if image.mode == "I" and image.format == "TIFF":
             raise UnusableImage(_NO_STATED_RANGE)
@@ -125,15 +158,16 @@ def decode_image(data: bytes) -> Decoded:
             raise UnusableImage(f"cannot be decoded: {error}") from error
 
 
-def decode_class_indices(data: bytes) -> Image.Image:
+def decode_class_indices(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """A semantic mask: mode L, a class index a pixel, from 8-bit palette or greyscale.
 
     EXIF orientation is not looked at: a mask has none.
 
     Raises:
+        TooManyPixels: more than `max_pixels`.
         UnusableImage: empty, truncated, no image, or of other pixels.
     """
-    with _open(data) as image:
+    with _open(data, max_pixels) as image:
         if image.mode not in ("P", "L", "1"):
             raise UnusableImage(
                 f"has pixels of mode {image.mode}; expected a class index a pixel: an 8-bit "
@@ -161,21 +195,35 @@ def check_shape(width: int, height: int) -> None:
         raise UnusableImage(f"{width}x{height} px; sides must be at most {MAX_ASPECT}:1")
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(data: bytes, max_pixels: int) -> Image.Image:
     if not data:
         raise UnusableImage("is empty (0 bytes)")
+    # Pillow refuses twice as much itself, where opening would already take the memory.
+    Image.MAX_IMAGE_PIXELS = max_pixels
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
-        raise UnusableImage("is no image that Pillow knows") from None
+        raise UnusableImage(f"is no image of {', '.join(_FORMATS)}") from None
     except Image.DecompressionBombError:
-        raise UnusableImage(f"has more than {MAX_PIXELS:,} pixels") from None
+        raise TooManyPixels(f"has more than {max_pixels:,} pixels (max_pixels)") from None
     except Exception as error:  # Pillow's readers raise whatever their parsing trips over
         raise UnusableImage(f"cannot be opened: {error}") from error
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise UnusableImage(f"has {width}x{height} pixels, more than {MAX_PIXELS:,}")
+    if width * height > max_pixels:
+        raise TooManyPixels(f"has {width}x{height} pixels, more than {max_pixels:,} (max_pixels)")
+    _check_cost(image, data, max_pixels)
     return image
+
+
+def _check_cost(image: Image.Image, data: bytes, max_pixels: int) -> None:
+    """Raises UnusableImage for files that take far more time or memory than their pixels do."""
+    if image.format in ("JPEG", "MPO") and data.count(_START_OF_SCAN) > _MOST_JPEG_SCANS:
+        raise UnusableImage(f"has more than {_MOST_JPEG_SCANS} scans; save it anew")
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        sides = (image.tag_v2.get(tag, 0) for tag in (_TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT))
+        tile = [side for side in sides if isinstance(side, int)]
+        if len(tile) == 2 and tile[0] * tile[1] > max_pixels:
+            raise TooManyPixels(f"has tiles of {tile[0]}x{tile[1]} pixels, more than max_pixels")
 
 
 def _orientation(image: Image.Image) -> int:

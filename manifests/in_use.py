@@ -1,39 +1,279 @@
-"""One process at a time writes into an output folder."""
+"""One process at a time writes into an output folder.
+
+On a disk the system locks a file for its owner, and lets go of it when that process ends, however
+it ends. A store has no locks: there are generations, `.gramflow/lock/<number>.json`, each made if
+there is none of that number, and the owner is the highest. It writes its file anew every few
+seconds. Who finds that the owner has let go, is gone from this machine, or has not written for a
+minute makes the next generation; of several who do, one does. Clocks of machines that share a
+store have to agree within some seconds.
+"""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import platform
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from upath import UPath
+
+from manifests.durable import check_stays_inside
 from manifests.ledger import LedgerError
+from manifests.storage import Place, list_folder, put, put_new, read_bytes, remove
 
 if os.name != "nt":
     import fcntl
+
+HEARTBEAT_S = 10.0
+DEAD_AFTER_S = 60.0
+_POLL_S = 0.5
+_OWN_FOLDERS = ("", "ledger", "set_aside", "styles", "tmp")
 
 
 class OutputInUse(LedgerError):
     """Another process writes into the folder; the message names it."""
 
 
+class OutputLost(LedgerError):
+    """Another process took the folder over, for this one had not been heard of for too long."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who writes into a folder.
+
+    Attributes:
+        machine: tells machines, and containers of one, apart that have the same name.
+        process_start: by which a process is told from a later one of the same number; "" where
+            the system does not say.
+        since_s, heard_s: when it began and when it last wrote this, in seconds of the Unix epoch.
+        token: is no other owner's.
+    """
+
+    host: str
+    machine: str
+    pid: int
+    process_start: str
+    since_s: float
+    heard_s: float
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+    released: bool = False
+
+    @staticmethod
+    def here() -> Owner:
+        now_s, pid = time.time(), os.getpid()
+        return Owner(platform.node(), _machine(), pid, _process_start(pid), now_s, now_s)
+
+    def is_dead(self) -> bool:
+        if self.released or time.time() - self.heard_s > DEAD_AFTER_S:
+            return True
+        here = self.machine == _machine() and self.process_start != ""
+        return here and _process_start(self.pid) != self.process_start
+
+
 @contextmanager
-def in_use(out: Path) -> Iterator[None]:
+def in_use(
+    out: Place, wait_s: float = 0, on_lost: Callable[[], None] = lambda: None
+) -> Iterator[Callable[[], None]]:
     """Keep others from writing into the dataset in `out` during the block.
 
-    The system lets go of it when this process ends, however it ends. On Windows nobody is kept.
+    On Windows nobody is kept from a folder on a disk.
+
+    Args:
+        wait_s: for so long for another owner to be done.
+        on_lost: called, from a thread, when another process has taken a store's folder over.
+
+    Returns:
+        A function that raises OutputLost once that has happened, as leaving the block does.
 
     Raises:
-        OutputInUse: another run or export does so now.
+        OutputInUse: another run or export has it, after the wait.
+        LeadsOut: a link leads what belongs to the folder out of it.
     """
+    for name in _OWN_FOLDERS:
+        check_stays_inside(out / ".gramflow" / name, out)
+    if isinstance(out, UPath):
+        with _held_in_store(out, wait_s, on_lost) as check:
+            yield check
+    else:
+        with _held_on_disk(out, wait_s):
+            yield lambda: None
+
+
+def _refusal(out: Place, owner: Owner | None) -> OutputInUse:
+    who = ""
+    if owner is not None:
+        age_s = max(0, round(time.time() - owner.since_s))
+        who = f" (process {owner.pid} on {owner.host}, for {age_s} s)"
+    return OutputInUse(
+        f"{out}: another run or export writes there{who}; wait until it is done, or stop it"
+    )
+
+
+def _as_json(owner: Owner) -> bytes:
+    return json.dumps(asdict(owner)).encode() + b"\n"
+
+
+def _owner(data: bytes) -> Owner | None:
+    """None for what is none, as of an owner who is about to write itself down."""
+    try:
+        return Owner(**json.loads(data))
+    except (ValueError, TypeError):
+        return None
+
+
+@contextmanager
+def _held_on_disk(out: Path, wait_s: float) -> Iterator[None]:
     file = out / ".gramflow" / "lock"
     file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("wb") as lock:
-        if os.name != "nt":
+    deadline_s = time.monotonic() + wait_s
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    with open(os.open(file, flags, 0o666), "r+b") as lock:
+        while os.name != "nt":
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
             except BlockingIOError:
-                raise OutputInUse(
-                    f"{out}: another run or export writes there; wait until it is done, or stop it"
-                ) from None
+                if time.monotonic() >= deadline_s:
+                    raise _refusal(out, _owner(file.read_bytes())) from None
+            time.sleep(_POLL_S)
+        lock.truncate()
+        lock.write(_as_json(Owner.here()))
+        lock.flush()
         yield
+
+
+@dataclass
+class _Held:
+    """A generation of a store's folder that this process made."""
+
+    folder: UPath
+    generation: int
+    owner: Owner
+    lost: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def file(self) -> UPath:
+        return _file(self.folder, self.generation)
+
+    def beat(self) -> None:
+        """Tell that the owner lives, and look whether another has taken over."""
+        self.owner = replace(self.owner, heard_s=time.time())
+        put(_as_json(self.owner), self.file)
+        if max(_generations(self.folder), default=0) > self.generation:
+            self.lost.set()
+
+    def check(self) -> None:
+        self.beat()
+        self.raise_if_lost()
+
+    def raise_if_lost(self) -> None:
+        if self.lost.is_set():
+            raise OutputLost(
+                f"{self.folder.parent.parent}: another run took over, for this one was not heard "
+                "of for a minute; what is on record is kept"
+            )
+
+
+@contextmanager
+def _held_in_store(
+    out: UPath, wait_s: float, on_lost: Callable[[], None]
+) -> Iterator[Callable[[], None]]:
+    folder = out / ".gramflow" / "lock"
+    deadline_s = time.monotonic() + wait_s
+    while not isinstance(held := _claimed(folder), _Held):
+        if held is None:  # others came and went meanwhile
+            continue
+        if time.monotonic() >= deadline_s:
+            raise _refusal(out, held)
+        time.sleep(_POLL_S)
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(HEARTBEAT_S):
+            try:
+                held.beat()
+            except OSError:  # the store is away: it is told again at the next beat
+                continue
+            if held.lost.is_set():
+                on_lost()
+                return
+
+    heart = threading.Thread(target=beat, name="lock", daemon=True)
+    heart.start()
+    try:
+        yield held.check
+    finally:
+        over.set()
+        heart.join()
+        if not held.lost.is_set():
+            with suppress(OSError):  # who comes next then waits for a minute
+                put(_as_json(replace(held.owner, released=True)), held.file)
+    held.raise_if_lost()
+
+
+def _claimed(folder: UPath) -> _Held | Owner | None:
+    """The next generation, made by this process, or whoever is the owner."""
+    generations = _generations(folder)
+    last = max(generations, default=0)
+    if last:
+        owner = _owner_of(folder, last)
+        if owner is not None and not owner.is_dead():
+            return owner
+    held = _Held(folder, last + 1, Owner.here())
+    try:
+        put_new(_as_json(held.owner), held.file)
+    except FileExistsError:
+        # Perhaps by this process, whose request was answered only when it was made again.
+        made = _owner_of(folder, held.generation)
+        if made is None or made.token != held.owner.token:
+            return made
+    # One who looked long ago may have made a number that is long over.
+    if (highest := max(_generations(folder))) > held.generation:
+        remove(held.file)
+        return _owner_of(folder, highest)
+    for old in generations:
+        remove(_file(folder, old))
+    return held
+
+
+def _generations(folder: UPath) -> list[int]:
+    stems = (name.removesuffix(".json") for name in list_folder(folder))
+    return [int(stem) for stem in stems if stem.isdecimal()]
+
+
+def _file(folder: UPath, generation: int) -> UPath:
+    return folder / f"{generation:08d}.json"
+
+
+def _owner_of(folder: UPath, generation: int) -> Owner | None:
+    try:
+        return _owner(read_bytes(_file(folder, generation)))
+    except FileNotFoundError:
+        return None
+
+
+def _machine() -> str:
+    """The machine since it was started, and the container; its name where the system says less."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{platform.node()} {boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return platform.node()
+
+
+def _process_start(pid: int) -> str:
+    """When a process of this machine was started, in its system's ticks; "" if it is none now."""
+    try:
+        # Fields from the third on: the second, a name, may hold anything and ends with a bracket.
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    state, start = fields[0], fields[19]
+    return "" if state in ("Z", "X") else start

@@ -8,19 +8,22 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from manifests.ahead import read_ahead
 from manifests.chunks import Chunk
 from manifests.durable import written_whole
 from manifests.hashes import hash_of, holds
 from manifests.identity import short_id
+from manifests.storage import Place, is_in_store, local_folder, names_in, opened, read_first_line
 
 Row = dict[str, Any]
 
 _FORMAT = 1
+# What is asked of a store for a header first; one of 256 ids has about 8 kB.
+_HEADER_BYTES = 16 * 2**10
 
 
 class LedgerError(RuntimeError):
@@ -48,10 +51,10 @@ class Ledger:
     out (a row with `left_out`).
     """
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Place) -> None:
         self.folder = out / ".gramflow" / "ledger"
-        self.temporary_folder = out / ".gramflow" / "tmp"
-        self.style_grams_folder = out / ".gramflow" / "styles"
+        self.temporary_folder = local_folder(out) / "tmp"
+        self.style_grams_folder = local_folder(out) / "styles"
 
     def clear_temporary(self) -> None:
         """Delete what a killed run left half written."""
@@ -64,9 +67,8 @@ class Ledger:
         done: set[str] = set()
         failed: set[str] = set()
         left_out: set[str] = set()
-        for file in self._records():
-            with file.open("rb") as record:
-                header = _header(record.readline(), file)
+        for file, first_line in read_ahead(_first_line, self._records(), in_store=self._in_store):
+            header = _header(first_line, file)
             done.update(header["done"])
             failed.update(header["failed"])
             left_out.update(header["left_out"])
@@ -81,14 +83,13 @@ class Ledger:
         return Counter(one for one in self._done() if holds(again, one)) if len(again) else {}
 
     def _done(self) -> Iterator[str]:
-        for file in self._records():
-            with file.open("rb") as record:
-                yield from _header(record.readline(), file)["done"]
+        for file, first_line in read_ahead(_first_line, self._records(), in_store=self._in_store):
+            yield from _header(first_line, file)["done"]
 
     def rows(self) -> Iterator[Row]:
         """All rows of all records, in the order of the plans they were made by."""
-        for file in self._records():
-            with file.open("rb") as record:
+        for file, record in read_ahead(_opened, self._records(), in_store=self._in_store):
+            with record:
                 _header(record.readline(), file)
                 for line in record:
                     try:
@@ -115,8 +116,24 @@ class Ledger:
             for line in (header, *done, *failed, *left_out):
                 record.write(json_line(line))
 
-    def _records(self) -> Iterable[Path]:
-        return sorted(self.folder.glob("*.jsonl"))
+    @property
+    def _in_store(self) -> bool:
+        return is_in_store(self.folder)
+
+    def _records(self) -> Iterable[Place]:
+        names = sorted(name for name in names_in(self.folder) if name.endswith(".jsonl"))
+        return (self.folder / name for name in names)
+
+
+def _opened(file: Place) -> tuple[Place, BinaryIO]:
+    return file, opened(file)
+
+
+def _first_line(file: Place) -> tuple[Place, bytes]:
+    if not is_in_store(file):
+        with opened(file) as record:
+            return file, record.readline()
+    return file, read_first_line(file, _HEADER_BYTES)
 
 
 def json_line(value: Any) -> bytes:
@@ -124,7 +141,7 @@ def json_line(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def _header(line: bytes, file: Path) -> dict[str, list[str]]:
+def _header(line: bytes, file: Place) -> dict[str, list[str]]:
     try:
         header: dict[str, Any] = json.loads(line)
         if header["format"] == _FORMAT:
@@ -136,7 +153,7 @@ def _header(line: bytes, file: Path) -> dict[str, list[str]]:
     raise _damaged(file)
 
 
-def _damaged(file: Path) -> LedgerError:
+def _damaged(file: Place) -> LedgerError:
     return LedgerError(
         f"{file} is no ledger record of format {_FORMAT}; delete it to have its chunk done again"
     )

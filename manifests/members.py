@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import BinaryIO
+
+from upath import UPath
+
+from manifests.listings import state_of
+from manifests.storage import is_url, opened_in_parts, place
 
 _MARK = ".tar!/"
 # Images of one shard follow each other in a plan; a few shards are underway at a time.
 _SHARDS_REMEMBERED = 16
+# Of a shard in a store: larger members than this are skipped, smaller ones read past in few turns.
+_PART_BYTES = 2**20
 
 
 class UnusableShard(ValueError):
@@ -55,6 +64,11 @@ def read_shard(tar: str) -> Shard:
         UnusableShard: for what is none.
         OSError: if it cannot be read.
     """
+    if is_url(tar):
+        found = state_of(tar)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), tar)
+        return _read(tar, found.size_bytes, found.version)
     state = os.stat(tar)
     if not stat.S_ISREG(state.st_mode):
         raise UnusableShard("is no file; expected a tar")
@@ -62,20 +76,36 @@ def read_shard(tar: str) -> Shard:
 
 
 @lru_cache(maxsize=_SHARDS_REMEMBERED)
-def _read(tar: str, size_bytes: int, modified_ns: int) -> Shard:
+def _read(tar: str, size_bytes: int, version: int) -> Shard:
+    file = place(tar)
+    if isinstance(file, UPath):
+        with opened_in_parts(file, _PART_BYTES) as parts:
+            shard = _indexed(parts)
+    else:
+        with file.open("rb") as opened:
+            shard = _indexed(opened)
+    if isinstance(shard, UnusableShard):
+        raise shard
+    for name, where in shard.places.items():
+        if where.offset + where.size_bytes > size_bytes:
+            raise UnusableShard(f"is cut off in {name!r}")
+    return shard
+
+
+def _indexed(file: BinaryIO) -> Shard | UnusableShard:
     places: dict[str, Place] = {}
     repeated: list[str] = []
     try:
-        with tarfile.open(tar, "r:") as opened:
-            for member in opened:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            for member in tar:
+                # The next would be looked for before this one, and never be the last.
+                if member.size < 0:
+                    return UnusableShard(f"names a size below 0 of {member.name!r}")
                 if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
                     continue
                 if member.name in places:
                     repeated.append(member.name)
                 places[member.name] = Place(member.offset_data, member.size)
     except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
-        raise UnusableShard(f"is no uncompressed tar that can be read: {error}") from None
-    for name, place in places.items():
-        if place.offset + place.size_bytes > size_bytes:
-            raise UnusableShard(f"is cut off in {name!r}")
+        return UnusableShard(f"is no uncompressed tar that can be read: {error}")
     return Shard(places, tuple(repeated))

@@ -165,6 +165,16 @@ class Plan:
                         mask_sha256=self._mask_sha256.get(content.file, b""),
                     )
 
+    def folders(self) -> set[str]:
+        """The folders, below that of the output, that its images and masks go to."""
+        folders: set[str] = set()
+        for content in self.content:
+            inside = content.labels.class_name or ""
+            folders.add(f"{content.split}/{inside}")
+            if content.labels.semantic_mask:
+                folders.add(f"{content.split}/masks/{inside}")
+        return folders
+
     def parameters(self, base: Base) -> dict[str, Any]:
         """All resolved stylize parameters of a pair, as in its id."""
         return self._parameters | {"strength": base.strength}

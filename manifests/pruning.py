@@ -9,10 +9,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from upath import UPath
+
+from manifests import storage
 from manifests.ledger import Ledger
 from manifests.names import is_of_gramflow
+from manifests.storage import Place
 from manifests.verification import half_written
 
+_ASIDE = ".gramflow/set_aside"
 # As manifests.durable and nst_core name what grows.
 _GROWING = re.compile(r"\d+-[0-9a-f]{16}(?:\.tmp)?")
 
@@ -25,7 +30,7 @@ class Unneeded:
         why: one of few sentences.
     """
 
-    file: Path
+    file: Place
     size_bytes: int
     why: str
 
@@ -38,10 +43,10 @@ class Pruning:
     """
 
     unneeded: tuple[Unneeded, ...]
-    kept: tuple[Path, ...]
+    kept: tuple[Place, ...]
 
 
-def prunable(out: Path) -> Pruning:
+def prunable(out: Place) -> Pruning:
     """Look for files that may go; removes nothing.
 
     Files that a run has set aside may go where the ledger has written that very file, byte for
@@ -50,35 +55,41 @@ def prunable(out: Path) -> Pruning:
     Raises:
         LedgerError: for a record that cannot be read.
     """
-    unneeded, kept = [], []
+    unneeded: list[Unneeded] = []
+    kept: list[Place] = []
     written = _written(out)
-    for file in _files_below(out / ".gramflow" / "set_aside"):
-        inside = file.relative_to(out / ".gramflow" / "set_aside").as_posix()
-        if is_of_gramflow(file.name) and _sha256(file) in written.get(inside, ()):
-            unneeded.append(_unneeded(file, "the plan no longer wants it"))
+    for inside, size_bytes in _files_below(out / _ASIDE):
+        file = out / _ASIDE / inside
+        if is_of_gramflow(file.name) and _sha256(file) in written[inside]:
+            unneeded.append(Unneeded(file, size_bytes, "the plan no longer wants it"))
         else:
             kept.append(file)
-    for file in half_written(out):
-        if _GROWING.fullmatch(file.name):
-            unneeded.append(_unneeded(file, "half written by a killed run"))
+    for half in half_written(out):
+        if _GROWING.fullmatch(half.name):
+            size_bytes = half.lstat().st_size
+            unneeded.append(Unneeded(half, size_bytes, "half written by a killed run"))
         else:
-            kept.append(file)
+            kept.append(half)
     return Pruning(tuple(unneeded), tuple(kept))
 
 
-def remove(out: Path, unneeded: Iterable[Unneeded]) -> None:
+def remove(out: Place, unneeded: Iterable[Unneeded]) -> None:
     """Remove the files, and what folders of set-aside files are then empty."""
     for one in unneeded:
-        one.file.unlink(missing_ok=True)
-    for parent, _, _ in os.walk(out / ".gramflow" / "set_aside", topdown=False):
+        if isinstance(one.file, UPath):
+            storage.remove(one.file)
+        else:
+            one.file.unlink(missing_ok=True)
+    if isinstance(out, UPath):  # which has no folders of their own
+        return
+    for parent, _, _ in os.walk(out / _ASIDE, topdown=False):
         if not os.listdir(parent):
             os.rmdir(parent)
 
 
-def _written(out: Path) -> dict[str, set[str]]:
+def _written(out: Place) -> dict[str, set[str]]:
     """Path of each set-aside file -> hashes of the files that the ledger has by that path."""
-    aside = out / ".gramflow" / "set_aside"
-    written = {file.relative_to(aside).as_posix(): set[str]() for file in _files_below(aside)}
+    written = {inside: set[str]() for inside, _ in _files_below(out / _ASIDE)}
     for row in Ledger(out).rows() if written else ():
         for file, sha256 in (("file", "sha256"), ("mask_file_name", "mask_sha256")):
             if row.get(sha256) and row[file] in written:
@@ -86,18 +97,19 @@ def _written(out: Path) -> dict[str, set[str]]:
     return written
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def _files_below(folder: Place) -> Iterator[tuple[str, int]]:
+    """(path below it, bytes) of each file; links are not followed."""
+    if isinstance(folder, UPath):
+        yield from ((inside, state.size_bytes) for inside, state in storage.list_below(folder))
+        return
     for parent, folders, names in os.walk(folder):
         folders.sort()
-        yield from (Path(parent, name) for name in sorted(names))
+        for file in (Path(parent, name) for name in sorted(names)):
+            yield file.relative_to(folder).as_posix(), file.lstat().st_size
 
 
-def _unneeded(file: Path, why: str) -> Unneeded:
-    return Unneeded(file, file.lstat().st_size, why)
-
-
-def _sha256(file: Path) -> str:
+def _sha256(file: Place) -> str:
     """Of a file; empty for what is no regular one."""
-    if file.is_symlink() or not file.is_file():
+    if isinstance(file, Path) and (file.is_symlink() or not file.is_file()):
         return ""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return hashlib.sha256(storage.read_bytes(file)).hexdigest()

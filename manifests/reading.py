@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,31 @@ from pydantic import BaseModel, ValidationError
 from yaml.composer import ComposerError
 
 from manifests.errors import ManifestError, Problem
-from manifests.schema import Manifest
+from manifests.schema import Manifest, Pair
+from manifests.storage import Place, is_url, opened, place
 
 Field = tuple[str | int, ...]
 
-_BIGGEST_MANIFEST_BYTES = 64 * 2**20
+# So much is read in ten seconds, whatever it is.
+_BIGGEST_MANIFEST_BYTES = 2**20
+_TOO_BIG = (
+    "is larger than 1 MiB; images and pairs can be lists in files of their own, .csv or .jsonl"
+)
 _TEXT_TAG = "tag:yaml.org,2002:str"
+_NUMBER_TAGS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
+_MOST_DIGITS = 1_000
 
 
-class _NoAliases(yaml.SafeLoader):
-    """Aliases would let a small file expand to any size."""
+class _Bounded(yaml.SafeLoader):
+    """Aliases would let a small file expand to any size; long numbers take minutes to build."""
+
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:
+        node = super().compose_scalar_node(anchor)
+        assert isinstance(node, yaml.ScalarNode)
+        if node.tag in _NUMBER_TAGS and len(node.value) > _MOST_DIGITS:
+            problem = f"is a number of more than {_MOST_DIGITS:,} digits"
+            raise ComposerError(None, None, problem, node.start_mark)
+        return node
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -51,9 +66,9 @@ class ReadManifest:
         """A problem with the value of `field`, placed at its line or that of its parent."""
         return Problem(str(self.file), _line(self.lines, field), _dotted(field), message)
 
-    def resolve(self, path: str) -> Path:
-        """The path that `path` means in this manifest."""
-        return self.folder / Path(path).expanduser()
+    def resolve(self, path: str) -> Place:
+        """The place that `path`, or a URL, means in this manifest."""
+        return place(path, self.folder)
 
 
 def read_manifest(file: Path) -> ReadManifest:
@@ -74,19 +89,48 @@ def read_manifest(file: Path) -> ReadManifest:
         manifest = Manifest.model_validate(construct_yaml(node, file))
     except ValidationError as error:
         raise ManifestError(_problems(error, str(file), lines)) from None
-    return ReadManifest(manifest, file, lines)
+    read = ReadManifest(manifest, file, lines)
+    if wrong := list(_unusable_urls(read)):
+        raise ManifestError(wrong)
+    return read
 
 
-def parse_yaml(file: Path) -> yaml.Node | None:
+def _unusable_urls(read: ReadManifest) -> Iterator[Problem]:
+    """URLs of stores that there are not, or whose package is missing."""
+    manifest = read.manifest
+    paths: list[tuple[Field, str | None]] = [(("output", "path"), manifest.output.path)]
+    for index, content in enumerate(manifest.content):
+        for name in ("path", "annotations", "masks"):
+            paths.append((("content", index, name), getattr(content, name)))
+    paths += [(("styles", i, "path"), style.path) for i, style in enumerate(manifest.styles)]
+    for number, pair in enumerate(manifest.pairing.pairs or ()):
+        if isinstance(pair, Pair):
+            paths.append((("pairing", "pairs", number, "content"), pair.content))
+            paths.append((("pairing", "pairs", number, "style"), pair.style))
+    if isinstance(manifest.pairing.pairs, str):
+        paths.append((("pairing", "pairs"), manifest.pairing.pairs))
+    for field, path in paths:
+        try:
+            read.resolve(path or "")
+        except ValueError as error:
+            yield read.problem(field, str(error))
+    weights = manifest.stylize.weights
+    if weights and is_url(weights):
+        yield read.problem(("stylize", "weights"), f"expected a local file, got {weights!r}")
+
+
+def parse_yaml(file: Place) -> yaml.Node | None:
     """The nodes of a YAML file, with their places; None for an empty one.
 
     Raises:
         ManifestError: for what is no YAML, has aliases or is too large.
     """
     try:
-        if file.stat().st_size > _BIGGEST_MANIFEST_BYTES:
-            raise ManifestError([Problem(str(file), None, "", "is larger than 64 MiB")])
-        text = file.read_text(encoding="utf-8-sig")
+        with opened(file) as whole:
+            data = whole.read(_BIGGEST_MANIFEST_BYTES + 1)
+        if len(data) > _BIGGEST_MANIFEST_BYTES:
+            raise ManifestError([Problem(str(file), None, "", _TOO_BIG)])
+        text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
         raise ManifestError(
             [Problem(str(file), None, "", error.strerror or "unreadable")]
@@ -95,7 +139,7 @@ def parse_yaml(file: Path) -> yaml.Node | None:
         message = f"is not UTF-8 text (byte {error.start})"
         raise ManifestError([Problem(str(file), None, "", message)]) from None
     try:
-        return yaml.compose(text, Loader=_NoAliases)
+        return yaml.compose(text, Loader=_Bounded)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         what = ", ".join(part for part in (error.context, error.problem) if part)
@@ -107,7 +151,7 @@ def parse_yaml(file: Path) -> yaml.Node | None:
         raise ManifestError([Problem(str(file), None, "", "is nested too deeply")]) from None
 
 
-def construct_yaml(node: yaml.Node, file: Path) -> Any:
+def construct_yaml(node: yaml.Node, file: Place) -> Any:
     """The plain values that YAML nodes stand for.
 
     Raises:

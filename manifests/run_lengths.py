@@ -7,7 +7,7 @@ from the fourth length on, the difference to the length two before.
 
 from __future__ import annotations
 
-# A run length of an image of 100,000,000 pixels has at most six groups of five bits.
+# A run length of an image of 1,000,000,000 pixels has at most seven groups of five bits.
 _MOST_BITS = 35
 _SHOWN_CHARACTERS = 60
 

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from manifests.images import MAX_PIXELS, MOST_MAX_PIXELS
 
 SMALLEST, LARGEST = 16, 8192
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -47,8 +58,19 @@ def check_preserve_color(way: object) -> object:
     raise ValueError(f"expected false, luminance (or true) or match, got {way!r}")
 
 
+def check_path_text(path: str) -> str:
+    """What can be a path on every file system."""
+    if "\0" in path:
+        raise ValueError(f"expected a path, got {path!r}")
+    try:
+        Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError(f"there is no home folder {path.split('/')[0]}") from None
+    return path
+
+
 PlainName = Annotated[str, BeforeValidator(check_plain_name)]
-PathText = Annotated[str, Field(min_length=1)]
+PathText = Annotated[str, Field(min_length=1), AfterValidator(check_path_text)]
 Whole = Annotated[int, Field(strict=True)]
 
 
@@ -61,7 +83,7 @@ def check_pattern(pattern: object) -> object:
     if isinstance(pattern, str):
         try:
             re.compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"expected a regular expression, got {pattern!r}: {error}") from None
     return pattern
 
@@ -221,11 +243,17 @@ class Output(_Model):
 
 
 class Manifest(_Model):
-    """A whole job. Relative paths are relative to the manifest's folder."""
+    """A whole job. Relative paths are relative to the manifest's folder.
+
+    Attributes:
+        max_pixels: of an image file; what has more is refused before it is decoded. No part of
+            any id.
+    """
 
     version: Literal[1]
     name: PlainName
     seed: Annotated[Whole, Field(ge=0, lt=2**63)] = 0
+    max_pixels: Annotated[Whole, Field(ge=1, le=MOST_MAX_PIXELS)] = MAX_PIXELS
     content: Annotated[tuple[Content, ...], Field(min_length=1)]
     styles: tuple[Style, ...] = ()
     pairing: Pairing = Pairing()

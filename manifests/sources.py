@@ -6,15 +6,20 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from manifests import tables
 from manifests.errors import ManifestError, Problem
 from manifests.labels import Category, Labels
-from manifests.readers.findings import Findings, Source, normal
+from manifests.listings import exists, files_below, forget_listings
+from manifests.readers.findings import Findings, Source
 from manifests.readers.formats import READERS, Reader, reader_of_dataset, reader_of_images
 from manifests.readers.masks import add_masks
 from manifests.reading import Field, ReadManifest
 from manifests.schema import Content, Style
+from manifests.storage import Place, beside, normal
+
+_PATTERN = re.compile(r"[*?\[{]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,7 @@ def list_content(read: ReadManifest) -> ListedContent:
             of lists, files that are in two splits or have two labels, categories that have two
             sets of keypoints.
     """
+    forget_listings()
     problems: list[Problem] = []
     images: dict[str, ContentImage] = {}
     categories: dict[str, Category] = {}
@@ -165,8 +171,12 @@ def listed_pairs(read: ReadManifest) -> list[tuple[str, str]]:
     table, listed, problems = read.resolve(pairs), [], []
     for line, row in tables.read_table(table):
         if "content" in row and "style" in row:
-            files = (normal(table.parent / str(row[key])) for key in ("content", "style"))
-            listed.append((next(files), next(files)))
+            try:
+                files = [beside(table.parent, str(row[key])) for key in ("content", "style")]
+            except ValueError as error:
+                problems.append(Problem(str(table), line, "", str(error)))
+            else:
+                listed.append((files[0], files[1]))
         else:
             problems.append(Problem(str(table), line, "", "expected columns content and style"))
     if problems:
@@ -181,35 +191,47 @@ def _find(read: ReadManifest, field: Field, entry: Content | Style) -> Findings:
         problem=partial(read.problem, (*field, "path")),
     )
     findings = Findings()
-    reader: Reader | None
     if isinstance(entry, Content):
         annotations = None if entry.annotations is None else read.resolve(entry.annotations)
         source = replace(source, annotations=annotations, split=entry.split)
-        reader = READERS[entry.format] if entry.format else reader_of_dataset(source)
-        if annotations is not None and reader is not READERS["coco"]:
+        if annotations is not None and entry.format not in (None, "coco"):
             message = f"belongs to format coco; format {entry.format} has its labels in path"
             findings.problems.append(read.problem((*field, "annotations"), message))
-    else:
-        reader = reader_of_images(source)
     try:
+        _list_at_once(source.path)
+        reader = _reader(source, entry)
         if reader is not None:
             reader(source, findings)
+        if not findings.images and not findings.problems:
+            findings.problems.append(source.problem(_nothing_found(source)))
+        if isinstance(entry, Content) and entry.masks is not None:
+            masks = read.resolve(entry.masks)
+            _list_at_once(masks)
+            add_masks(masks, findings, partial(read.problem, (*field, "masks")))
     except ManifestError as error:  # of a dataset's file that cannot be read
         findings.problems += error.problems
     except OSError as error:
         why = f"{error.filename} cannot be read: {error.strerror}"
         findings.problems.append(source.problem(why))
-    if not findings.images and not findings.problems:
-        findings.problems.append(source.problem(_nothing_found(source)))
-    if isinstance(entry, Content) and entry.masks is not None:
-        problem = partial(read.problem, (*field, "masks"))
-        add_masks(read.resolve(entry.masks), findings, problem)
     return findings
 
 
+def _reader(source: Source, entry: Content | Style) -> Reader | None:
+    if isinstance(entry, Style):
+        return reader_of_images(source)
+    return READERS[entry.format] if entry.format else reader_of_dataset(source)
+
+
+def _list_at_once(path: Place) -> None:
+    """Ask a store for all of a dataset's folder, so that nobody has to for each folder in it."""
+    if not isinstance(path, Path) and not _PATTERN.search(str(path)):
+        files_below(path)
+
+
 def _nothing_found(source: Source) -> str:
-    there = f"no image in {source.path}" if source.path.exists() else f"nothing at {source.path}"
-    of_split = f" of split {source.split}" if source.split and source.path.exists() else ""
+    is_there = exists(source.path)
+    there = f"no image in {source.path}" if is_there else f"nothing at {source.path}"
+    of_split = f" of split {source.split}" if source.split and is_there else ""
     return (
         f"{there}{of_split}; expected a folder, glob, image, .csv or .jsonl, or a dataset as "
         "COCO, YOLO (data.yaml), VOC, imagefolder or tar shards"

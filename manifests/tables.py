@@ -5,18 +5,20 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from pathlib import Path
+from io import TextIOWrapper
 from typing import Any
 
 import pyarrow
 import pyarrow.parquet
 
 from manifests.errors import ManifestError, Problem
+from manifests.listings import exists, is_file
+from manifests.storage import Place, opened
 
 SUFFIXES = frozenset({".csv", ".jsonl"})
 
 
-def read_table(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_table(file: Place) -> Iterator[tuple[int, dict[str, Any]]]:
     """(line, row) of a .csv with a header line, or of a .jsonl with one object a line.
 
     Of a .parquet, (number of the row from 1, row). What is empty is left out of a row.
@@ -25,14 +27,14 @@ def read_table(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         ManifestError: for what is neither, with file and every line that is wrong, once the rows
             of the others are out.
     """
-    if not file.is_file():
-        raise _error(file, None, "is no file" if file.exists() else "No such file or directory")
+    if not is_file(file):
+        raise _error(file, None, "is no file" if exists(file) else "No such file or directory")
     problems: list[Problem] = []
     try:
         if file.suffix.lower() == ".parquet":
             yield from _read_parquet(file)
         else:
-            with file.open(encoding="utf-8-sig", newline="") as lines:
+            with TextIOWrapper(opened(file), encoding="utf-8-sig", newline="") as lines:
                 is_csv = file.suffix.lower() == ".csv"
                 yield from (_read_csv if is_csv else _read_jsonl)(lines, file, problems)
     except OSError as error:
@@ -44,7 +46,7 @@ def read_table(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _read_csv(
-    lines: Any, file: Path, problems: list[Problem]
+    lines: Any, file: Place, problems: list[Problem]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     reader = csv.DictReader(lines, strict=True)
     try:
@@ -55,11 +57,12 @@ def _read_csv(
             else:
                 yield reader.line_num, {key: value for key, value in row.items() if value}
     except csv.Error as error:
-        problems.append(_problem(file, reader.line_num, f"is not CSV: {error}"))
+        line = max(1, reader.line_num)  # 0 where the header is wrong already
+        problems.append(_problem(file, line, f"is not CSV: {error}"))
 
 
 def _read_jsonl(
-    lines: Any, file: Path, problems: list[Problem]
+    lines: Any, file: Place, problems: list[Problem]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, text in enumerate(lines, start=1):
         if not text.strip():
@@ -76,10 +79,10 @@ def _read_jsonl(
             problems.append(_problem(file, number, message))
 
 
-def _read_parquet(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _read_parquet(file: Place) -> Iterator[tuple[int, dict[str, Any]]]:
     number = 0
     try:
-        with pyarrow.parquet.ParquetFile(file) as table:
+        with opened(file) as rows, pyarrow.parquet.ParquetFile(rows) as table:
             for batch in table.iter_batches():
                 for row in batch.to_pylist():
                     number += 1
@@ -88,9 +91,9 @@ def _read_parquet(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise _error(file, None, f"is not Parquet: {error}") from None
 
 
-def _problem(file: Path, line: int | None, message: str) -> Problem:
+def _problem(file: Place, line: int | None, message: str) -> Problem:
     return Problem(str(file), line, "", message)
 
 
-def _error(file: Path, line: int | None, message: str) -> ManifestError:
+def _error(file: Place, line: int | None, message: str) -> ManifestError:
     return ManifestError([_problem(file, line, message)])

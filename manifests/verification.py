@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import posixpath
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
@@ -17,14 +17,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from manifests.comparison import FilesOnDisk
+from manifests.durable import move
 from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
 from manifests.exporters.folder import EXPORT, has_export_beside, path_beside
 from manifests.exporters.parquet import parquet_name
 from manifests.hashes import Hashes, hash_of, holds
-from manifests.images import UnusableImage, image_size
+from manifests.images import MAX_PIXELS, UnusableImage, image_size
 from manifests.ledger import Ledger, LedgerError
 from manifests.lineage import LineageError, check_lineage
 from manifests.names import is_of_gramflow
+from manifests.storage import Place, is_there, local_folder, opened, read_bytes
 
 _THREADS = 4
 _AHEAD = 64
@@ -108,9 +111,8 @@ def verify(dataset: FinishedDataset, seen: Seen) -> Iterator[Finding]:
 
 def files_of(dataset: FinishedDataset, split: str, row: Row) -> list[str]:
     """The row's image and, where it has one, its mask; relative to OUT."""
-    mask = dataset.mask(split, row)
-    image = f"{split}/{row['file_name']}"
-    return [image] if mask is None else [image, mask.relative_to(dataset.out).as_posix()]
+    names = [row["file_name"], row.get("mask_file_name") or row.get("mask_path")]
+    return [posixpath.normpath(f"{split}/{name}") for name in names if name]
 
 
 def set_aside(dataset: FinishedDataset, finding: Finding) -> bool:
@@ -121,39 +123,40 @@ def set_aside(dataset: FinishedDataset, finding: Finding) -> bool:
     """
     if finding.kind not in _OF_BYTES:
         return False
-    target = dataset.out / ".gramflow" / "set_aside" / finding.file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(dataset.out / finding.file, target)
+    move(dataset.out / finding.file, dataset.out / ".gramflow" / "set_aside" / finding.file)
     return True
 
 
 def _rows(dataset: FinishedDataset, split: str, seen: Seen) -> Iterator[Finding]:
     """Of a split's rows and their files, which a few threads read."""
+    most_pixels = dataset.about.get("manifest", {}).get("max_pixels", MAX_PIXELS)
     underway: deque[Future[list[Finding]]] = deque()
     with ThreadPoolExecutor(_THREADS) as pool:
         for row in dataset.rows(split):
             files = files_of(dataset, split, row)
             seen.add(split, row, files)
-            underway.append(pool.submit(_of_row, dataset.out, files, row))
+            underway.append(pool.submit(_of_row, dataset.out, files, row, most_pixels))
             while len(underway) > _AHEAD:
                 yield from underway.popleft().result()
         for one in underway:
             yield from one.result()
 
 
-def _of_row(out: Path, files: list[str], row: Row) -> list[Finding]:
+def _of_row(out: Place, files: list[str], row: Row, most_pixels: int) -> list[Finding]:
     image, *masks = files
     size = row["width"], row["height"]
-    found = list(_of_file(out, image, row.get("sha256", ""), size))
+    found = list(_of_file(out, image, row.get("sha256", ""), size, most_pixels))
     for mask in masks:
-        found += _of_file(out, mask, row.get("mask_sha256", ""), size)
+        found += _of_file(out, mask, row.get("mask_sha256", ""), size, most_pixels)
     found += _of_labels(image, objects_column_of(row), *size)
     return found
 
 
-def _of_file(out: Path, file: str, sha256: str, size: tuple[int, int]) -> Iterator[Finding]:
+def _of_file(
+    out: Place, file: str, sha256: str, size: tuple[int, int], most_pixels: int
+) -> Iterator[Finding]:
     try:
-        data = (out / file).read_bytes()
+        data = read_bytes(out / file)
     except FileNotFoundError:
         yield Finding("missing", file, f"a row names it and it is gone; {_RUN_AGAIN}")
         return
@@ -164,7 +167,7 @@ def _of_file(out: Path, file: str, sha256: str, size: tuple[int, int]) -> Iterat
         yield Finding("damaged", file, f"its bytes are not those of its row; {_MEND_FIRST}")
         return
     try:
-        own = image_size(data)
+        own = image_size(data, most_pixels)
     except UnusableImage as error:
         yield Finding("damaged", file, f"{error}; {_MEND_FIRST}")
         return
@@ -200,14 +203,11 @@ def _twice(dataset: FinishedDataset, files: Hashes) -> Iterator[Finding]:
                 yield Finding("twice", file, f"more than one row names it; {_RUN_MENDS}")
 
 
-def _without_row(out: Path, files: Hashes) -> Iterator[Finding]:
+def _without_row(out: Place, files: Hashes) -> Iterator[Finding]:
     mend = "`gramflow run` with its manifest takes it up or sets it aside"
-    for parent, folders, names in os.walk(out):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        folder = Path(parent).relative_to(out).as_posix()
-        for file in (f"{folder}/{name}" for name in sorted(names) if is_of_gramflow(name)):
-            if not holds(files, file):
-                yield Finding("no row", file, f"no row names it; {mend}")
+    for file in FilesOnDisk(out).left():
+        if is_of_gramflow(posixpath.basename(file)) and not holds(files, file):
+            yield Finding("no row", file, f"no row names it; {mend}")
 
 
 def _counts(dataset: FinishedDataset, seen: Seen) -> Iterator[Finding]:
@@ -242,30 +242,32 @@ def _ledger(dataset: FinishedDataset, seen: Seen) -> Iterator[Finding]:
         yield Finding("ledger", ".gramflow/ledger", message)
 
 
-def _leftovers(out: Path) -> Iterator[Finding]:
+def _leftovers(out: Place) -> Iterator[Finding]:
     for file in half_written(out):
         mend = "left by a killed run; `gramflow run` or `gramflow prune` removes it"
-        yield Finding("leftover", os.path.relpath(file, out), mend)
+        yield Finding("leftover", str(file), mend)
 
 
-def half_written(out: Path) -> list[Path]:
+def half_written(out: Place) -> list[Path]:
     """Files that were growing when a run or an export was killed; none while nobody writes."""
-    folders = [out / ".gramflow" / "tmp", *(path_beside(out, name) / ".tmp" for name in _BESIDE)]
+    beside = (path_beside(out, name) for name in _BESIDE)
+    own = local_folder(out)
+    folders = [own / "tmp", *(folder / ".tmp" for folder in beside if isinstance(folder, Path))]
     growing = [file for folder in folders for file in sorted(folder.glob("*")) if file.is_file()]
-    return growing + sorted((out / ".gramflow" / "styles").glob("*.tmp"))
+    return growing + sorted((own / "styles").glob("*.tmp"))
 
 
 def _exports(dataset: FinishedDataset, seen: Seen) -> Iterator[Finding]:
     """Whether what else was written of the dataset is of as many images."""
     for split in dataset.splits:
         file = dataset.out / parquet_name(split)
-        if file.exists():
+        if is_there(file):
             rows, images = _parquet_rows(file), seen.counts["split"][split]
             yield from _other_export(file.name, rows, images, "imagefolder")
     for format in _BESIDE:
         if has_export_beside(dataset.out, format):
             folder = path_beside(dataset.out, format)
-            counted = json.loads((folder / EXPORT).read_bytes())["images"]
+            counted = json.loads(read_bytes(folder / EXPORT))["images"]
             yield from _other_export(folder.name, counted, seen.images, format)
 
 
@@ -276,8 +278,9 @@ def _other_export(file: str, counted: int | None, images: int, format: str) -> I
         yield Finding("export", file, f"{of}; {mend}")
 
 
-def _parquet_rows(file: Path) -> int | None:
+def _parquet_rows(file: Place) -> int | None:
     try:
-        return int(pq.read_metadata(file).num_rows)
+        with opened(file) as parquet:
+            return int(pq.read_metadata(parquet).num_rows)
     except (OSError, ValueError):  # pyarrow's errors of a damaged file
         return None

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.stores import Server
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -19,3 +24,12 @@ def shared() -> Path:
     if not _SHARED.is_dir():
         pytest.skip(f"needs the photographs in {_SHARED.name}/ beside the checkout")
     return _SHARED
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the bucket of `tests.stores.s3_folder`."""
+    from tests.stores import s3_server
+
+    with s3_server(tmp_path_factory.mktemp("cache")) as server:
+        yield server

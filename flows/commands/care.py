@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,11 +26,14 @@ from flows.commands.console import (
 if TYPE_CHECKING:
     from flows.sample import Sampled
     from manifests.exporters.finished import FinishedDataset, Row
+    from manifests.storage import Place
     from manifests.verification import Finding, Seen
 
 _SHOWN_OF_A_KIND = 20
 
-FinishedArgument = Annotated[Path, typer.Argument(help="The output folder of a finished run.")]
+FinishedArgument = Annotated[
+    str, typer.Argument(help="The output folder of a finished run, or its URL.")
+]
 
 
 def verify(
@@ -49,9 +52,10 @@ def verify(
     with one_sentence_errors():
         from flows.sample import Sampled
         from manifests.exporters.finished import read_finished
+        from manifests.storage import place
         from manifests.verification import Seen, set_aside
 
-        dataset = read_finished(out)
+        dataset = read_finished(place(out))
         seen, sampled = Seen(), None
         if sample:
             from flows.replay import differences
@@ -82,14 +86,15 @@ def replay(
         from flows.replay import replay as make_again
         from manifests.durable import write_whole
         from manifests.exporters.finished import read_finished
+        from manifests.storage import is_there, place, read_bytes
 
-        dataset = read_finished(out)
+        dataset = read_finished(place(out))
         split, row = _row_of(dataset, variant_id)
         with error_console.status("making it again"):
             again = make_again(origins_of(dataset), row)
         write_whole(output.absolute(), again.image, output.absolute().parent)
         file = dataset.image(split, row)
-        there = file.read_bytes() if file.exists() else b""
+        there = read_bytes(file) if is_there(file) else b""
         if there == again.image:
             say(f"{output}: the bytes of {file}")
             return
@@ -108,11 +113,13 @@ def prune(
         from flows.terminal import file_size
         from manifests.in_use import in_use
         from manifests.pruning import prunable, remove
+        from manifests.storage import names_in, place
 
-        if not (out / ".gramflow").is_dir():
+        folder = place(out)
+        if not names_in(folder / ".gramflow" / "ledger"):
             complain(f"{out}: expected the output folder of a run", WRONG_USE)
-        with in_use(out):
-            pruning = prunable(out)
+        with in_use(folder):
+            pruning = prunable(folder)
             shown: Counter[str] = Counter()
             for one in pruning.unneeded:
                 shown[one.why] += 1
@@ -127,7 +134,7 @@ def prune(
             if not pruning.unneeded:
                 say("nothing to remove")
             elif yes or (sys.stdin.isatty() and typer.confirm(f"remove {counted}?")):
-                remove(out, pruning.unneeded)
+                remove(folder, pruning.unneeded)
                 say(f"removed {counted}")
             else:
                 say(f"nothing removed; --yes removes {counted}")
@@ -145,15 +152,16 @@ def _findings(
         yield from sampled(dataset, sample, told)
 
 
-def _nobody_writes(out: Path, mend: bool) -> AbstractContextManager[None]:
+def _nobody_writes(out: Place, mend: bool) -> AbstractContextManager[Any]:
     """A dataset that cannot be written to is in use by nobody, and may be looked at."""
     from manifests.in_use import in_use
 
-    return in_use(out) if mend or os.access(out / ".gramflow", os.W_OK) else nullcontext()
+    writable = not isinstance(out, Path) or os.access(out / ".gramflow", os.W_OK)
+    return in_use(out) if mend or writable else nullcontext()
 
 
 def _summary(
-    out: Path,
+    out: Place,
     seen: Seen,
     sampled: Sampled | None,
     kinds: Counter[str],

@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from flows.terminal import printable
 from manifests.errors import ManifestError, few_of_each_kind
 
 out_console = Console()
@@ -53,12 +54,16 @@ def _what_the_system_refused(error: OSError) -> str:
 
 
 def say(line: str) -> None:
-    out_console.print(line, highlight=False, markup=False, soft_wrap=True)
+    out_console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
 
 def complain(message: str, status: int) -> NoReturn:
     for line in message.splitlines():
         error_console.print(
-            f"error: {line}", style="red", highlight=False, markup=False, soft_wrap=True
+            f"error: {printable(line)}",
+            style="red",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
     sys.exit(status)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from flows.commands.console import (
     WRONG_USE,
@@ -19,6 +20,7 @@ from flows.commands.console import (
 )
 from flows.commands.options import EncoderOption, ManifestArgument, OutOption, WeightsOption
 from flows.commands.running import run_manifest
+from flows.terminal import printable
 from manifests.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -56,7 +58,8 @@ def plan(
 
         job = _prepared(manifest, out, encoder, weights)
         counts = compare(job.plan, job.ledger, job.out)
-        table = Table(title=f"{job.plan.manifest.name} → {job.out}", title_justify="left")
+        title = printable(f"{job.plan.manifest.name} → {job.out}")
+        table = Table(title=Text(title), title_justify="left")
         table.add_column("images")
         table.add_column("count", justify="right")
         table.add_column("meaning")
@@ -91,7 +94,7 @@ def validate(manifest: ManifestArgument) -> None:
 
 
 def export(
-    out: Annotated[Path, typer.Argument(help="The output folder of a finished run.")],
+    out: Annotated[str, typer.Argument(help="The output folder of a finished run, or its URL.")],
     formats: Annotated[
         list[str],
         typer.Option(
@@ -104,10 +107,12 @@ def export(
         from manifests.exporters.finished import read_finished
         from manifests.exporters.formats import export as export_formats
         from manifests.in_use import in_use
+        from manifests.storage import place
 
-        read_finished(out)
-        with in_use(out):
-            for written in export_formats(out, formats):
+        folder = place(out)
+        read_finished(folder)
+        with in_use(folder):
+            for written in export_formats(folder, formats):
                 say(str(written))
 
 
@@ -123,7 +128,7 @@ def demo(
         sys.exit(run_manifest(manifest))
 
 
-def _prepared(manifest: Path, out: Path | None, encoder: str | None, weights: Path | None) -> Job:
+def _prepared(manifest: Path, out: str | None, encoder: str | None, weights: Path | None) -> Job:
     from flows.job import prepare, read_for_run
 
     with error_console.status("reading files"):

@@ -11,7 +11,7 @@ ENCODERS_HELP = "compact (bundled), vgg19, vgg16, or random (for tests)."
 
 ManifestArgument = Annotated[Path, typer.Argument(help="The YAML manifest.", show_default=False)]
 OutOption = Annotated[
-    Optional[Path], typer.Option("--out", help="Output folder, instead of the manifest's.")
+    Optional[str], typer.Option("--out", help="Output folder or URL, instead of the manifest's.")
 ]
 EncoderOption = Annotated[Optional[str], typer.Option("--encoder", help=ENCODERS_HELP)]
 WeightsOption = Annotated[

@@ -22,7 +22,7 @@ _FAILURES_SHOWN = 20
 
 def run_manifest(
     manifest: Path,
-    out: Path | None = None,
+    out: str | None = None,
     limit: int | None = None,
     retry_failed: bool = False,
     encoder: str | None = None,

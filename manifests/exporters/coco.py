@@ -14,14 +14,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
-from manifests.durable import written_whole
+from manifests.durable import check_stays_inside, remove_durably, written_whole
 from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
 from manifests.exporters.numbers import Numbers, clashing_numbers
 from manifests.exporters.written import Written
 from manifests.labels import Category
+from manifests.storage import Place, names_in
 
 _MADE = re.compile(r"instances_[^/]+\.json")
 _CENTER_PX = 0.5
@@ -36,6 +36,7 @@ def write_coco(dataset: FinishedDataset) -> Written:
     """Write one file a split; memory grows by eight bytes an object, for the sake of unique ids."""
     folder = dataset.out / "annotations"
     written = Written("coco", folder / "instances_<split>.json")
+    check_stays_inside(folder, dataset.out)
     category_ids = _category_ids(dataset.categories, written)
     for split in dataset.splits:
         clashing = clashing_numbers(_keys(dataset, split))
@@ -44,13 +45,14 @@ def write_coco(dataset: FinishedDataset) -> Written:
     wanted = {_name(split) for split in dataset.splits}
     for old in coco_files(dataset.out):
         if old.name not in wanted:
-            old.unlink()
+            remove_durably(old)
     return written
 
 
-def coco_files(out: Path) -> list[Path]:
+def coco_files(out: Place) -> list[Place]:
     """The files that an export of the dataset in `out` to COCO has written."""
-    return [file for file in out.glob("annotations/*.json") if _MADE.fullmatch(file.name)]
+    folder = out / "annotations"
+    return [folder / name for name in sorted(names_in(folder)) if _MADE.fullmatch(name)]
 
 
 def _name(split: str) -> str:

@@ -11,7 +11,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +21,7 @@ from manifests.exporters.finished import FinishedDataset
 from manifests.exporters.parquet import parquet_name
 from manifests.identity import canonical_json
 from manifests.names import extension_of
+from manifests.storage import Place, opened
 
 Json = dict[str, Any]
 
@@ -143,24 +143,25 @@ def _file_objects(dataset: FinishedDataset) -> Iterator[Json]:
 
 
 def _file_object(dataset: FinishedDataset, inside: str, media_type: str) -> Json:
-    file = dataset.out / inside
+    size_bytes, sha256 = _size_and_sha256(dataset.out / inside)
     return {
         "@type": "cr:FileObject",
         "@id": inside,
         "name": inside,
         "contentUrl": inside,
-        "contentSize": f"{file.stat().st_size} B",
+        "contentSize": f"{size_bytes} B",
         "encodingFormat": media_type,
-        "sha256": _sha256(file),
+        "sha256": sha256,
     }
 
 
-def _sha256(file: Path) -> str:
-    digest = hashlib.sha256()
-    with file.open("rb") as opened:
-        while block := opened.read(_BLOCK_BYTES):
+def _size_and_sha256(file: Place) -> tuple[int, str]:
+    digest, size_bytes = hashlib.sha256(), 0
+    with opened(file) as whole:
+        while block := whole.read(_BLOCK_BYTES):
             digest.update(block)
-    return digest.hexdigest()
+            size_bytes += len(block)
+    return size_bytes, digest.hexdigest()
 
 
 def _file_sets(dataset: FinishedDataset) -> Iterator[Json]:
@@ -225,7 +226,8 @@ def _categories(dataset: FinishedDataset) -> Iterator[Json]:
 
 def _images(dataset: FinishedDataset) -> Json:
     """The pictures, each with the row that names it."""
-    columns = pq.read_schema(dataset.out / parquet_name(dataset.splits[0]))
+    with opened(dataset.out / parquet_name(dataset.splits[0])) as file:
+        columns = pq.read_schema(file)
     return {
         "@type": "cr:RecordSet",
         "@id": "images",

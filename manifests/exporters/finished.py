@@ -14,9 +14,13 @@ from manifests.errors import ManifestError, Problem
 from manifests.label_rows import named, objects_of
 from manifests.labels import Category, Object
 from manifests.lineage import Relative
+from manifests.readers.findings import check_path, inside_folder
+from manifests.schema import check_plain_name
+from manifests.storage import Place, is_there, local_folder, normal, opened, place, read_bytes
 
 Row = dict[str, Any]
 
+_NEEDED = frozenset({"file_name", "variant_id", "width", "height"})
 _NO_OBJECTS: Row = {
     name: [] for name in ("bbox", "categories", "area", "iscrowd", "segmentation", "keypoints")
 } | {"extras": []}
@@ -25,14 +29,14 @@ _NO_OBJECTS: Row = {
 @dataclass(frozen=True)
 class FinishedDataset:
     """Attributes:
-    out: its folder, absolute.
+    out: its folder, absolute, or its URL.
     about: dataset.json.
     splits: by name.
     categories: of objects, in the order that metadata numbers them.
     classes: of whole images, by name.
     """
 
-    out: Path
+    out: Place
     about: Mapping[str, Any]
     splits: tuple[str, ...]
     categories: tuple[Category, ...]
@@ -50,28 +54,57 @@ class FinishedDataset:
     @property
     def temporary_folder(self) -> Path:
         """For files of OUT while they grow."""
-        return self.out / ".gramflow" / "tmp"
+        return local_folder(self.out) / "tmp"
 
-    def index(self, split: str) -> Path:
+    def index(self, split: str) -> Place:
         return self.out / split / "metadata.jsonl"
 
     def rows(self, split: str) -> Iterator[Row]:
         """The rows of a split, one at a time.
 
         Raises:
-            ManifestError: for a line that is no row, or has a category that there is not.
+            ManifestError: for a line that is no row, has a class or category that there is not,
+                or names files outside OUT.
         """
-        with self.index(split).open("rb") as lines:
+        with opened(self.index(split)) as lines:
             for number, line in enumerate(lines, start=1):
-                yield _row(line, self.index(split), number, len(self.categories))
+                try:
+                    row = self._row(line, split)
+                except ValueError as error:
+                    message = f"{error}; `gramflow run` mends it"
+                    raise _error(self.index(split), number, message) from None
+                yield row
 
-    def image(self, split: str, row: Row) -> Path:
+    def _row(self, line: bytes, split: str) -> Row:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"is not JSON ({error})") from None
+        if not isinstance(row, dict) or not row.keys() >= _NEEDED:
+            raise ValueError(f"expected a row with {', '.join(sorted(_NEEDED))}")
+        name, mask = row["file_name"], row.get("mask_file_name") or row.get("mask_path") or ""
+        if not isinstance(name, str) or not isinstance(mask, str):
+            raise ValueError(f"expected names of files, got {name!r} and {mask!r}")
+        inside_folder(self.out / split, check_path(name))
+        if mask:
+            inside_folder(self.out, os.path.join(split, check_path(mask)))
+        if (label := row.get("label")) and label not in self.classes:
+            raise ValueError(f"expected a label among the classes of dataset.json, got {label!r}")
+        for category in objects_column_of(row)["categories"]:
+            if type(category) is not int or not 0 <= category < len(self.categories):
+                raise ValueError(
+                    f"expected one of the {len(self.categories)} categories of dataset.json, "
+                    f"from 0, got {category!r}"
+                )
+        return row
+
+    def image(self, split: str, row: Row) -> Place:
         return self.out.joinpath(split, row["file_name"])
 
-    def mask(self, split: str, row: Row) -> Path | None:
+    def mask(self, split: str, row: Row) -> Place | None:
         """The semantic mask of an image, where it has one."""
         name = row.get("mask_file_name") or row.get("mask_path")
-        return Path(os.path.normpath(self.out / split / name)) if name else None
+        return place(normal(self.out / split / name)) if name else None
 
     def objects(self, row: Row) -> tuple[Object, ...]:
         """In pixels of the image; none for rows of datasets without objects."""
@@ -90,36 +123,36 @@ def objects_column_of(row: Row) -> Row:
     return column
 
 
-def read_of_row(file: Path) -> bytes:
+def read_of_row(file: Place) -> bytes:
     """A file that a row names.
 
     Raises:
         FileNotFoundError: saying how to mend it.
     """
     try:
-        return file.read_bytes()
+        return read_bytes(file)
     except FileNotFoundError:
         raise gone(file) from None
 
 
-def gone(file: Path) -> FileNotFoundError:
+def gone(file: Place) -> FileNotFoundError:
     """The error of a file that a row names and that is not there."""
     return FileNotFoundError(
         f"{file} is gone, but metadata.jsonl names it; `gramflow run` makes it again"
     )
 
 
-def read_finished(out: Path) -> FinishedDataset:
+def read_finished(out: Place) -> FinishedDataset:
     """The dataset in the folder `out`.
 
     Raises:
         ManifestError: where there is none, it has odd categories, or an index of it is missing.
     """
-    out = Path(os.path.abspath(out))
+    out = place(normal(out.absolute()))
     file = out / "dataset.json"
     try:
-        about = json.loads(file.read_bytes())
-        splits = tuple(sorted(about["counts"]["split"]))
+        about = json.loads(read_bytes(file))
+        splits = tuple(sorted(map(check_plain_name, about["counts"]["split"])))
         classes = tuple(sorted(about["counts"]["class"]))
     except FileNotFoundError:
         expected = "there is none; expected the folder of a finished dataset, see `gramflow run`"
@@ -131,26 +164,12 @@ def read_finished(out: Path) -> FinishedDataset:
     dataset = FinishedDataset(out, about, splits, categories, classes)
     if not splits:
         raise _error(file, None, "the dataset has no images; there is nothing to export")
-    missing = [dataset.index(split) for split in splits if not dataset.index(split).is_file()]
+    missing = [dataset.index(split) for split in splits if not is_there(dataset.index(split))]
     if missing:
         message = "is missing; `gramflow run` writes it again"
         raise ManifestError([Problem(str(index), None, "", message) for index in missing])
     return dataset
 
 
-def _row(line: bytes, file: Path, number: int, categories: int) -> Row:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise _error(file, number, f"is not JSON ({error}); `gramflow run` mends it") from None
-    if not isinstance(row, dict) or "file_name" not in row:
-        raise _error(file, number, "expected a row with file_name; `gramflow run` mends it")
-    for category in objects_column_of(row)["categories"]:
-        if type(category) is not int or not 0 <= category < categories:
-            expected = f"expected one of the {categories} categories of dataset.json, from 0"
-            raise _error(file, number, f"{expected}, got {category!r}; `gramflow run` mends it")
-    return row
-
-
-def _error(file: Path, line: int | None, message: str) -> ManifestError:
+def _error(file: Place, line: int | None, message: str) -> ManifestError:
     return ManifestError([Problem(str(file), line, "", message)])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
+from manifests.durable import remove_durably
 from manifests.exporters.coco import coco_files, write_coco
 from manifests.exporters.finished import FinishedDataset, read_finished
 from manifests.exporters.folder import has_export_beside
@@ -15,6 +15,7 @@ from manifests.exporters.webdataset import write_webdataset
 from manifests.exporters.written import Written
 from manifests.exporters.yolo import write_yolo
 from manifests.lineage import check_lineage
+from manifests.storage import Place
 
 FORMATS: dict[str, Callable[[FinishedDataset], Written]] = {
     "imagefolder": write_imagefolder,
@@ -25,7 +26,7 @@ FORMATS: dict[str, Callable[[FinishedDataset], Written]] = {
 }
 
 
-def export(out: Path, formats: Sequence[str]) -> Iterator[Written]:
+def export(out: Place, formats: Sequence[str]) -> Iterator[Written]:
     """Write a finished dataset in each format, one after the other, from what is in OUT alone.
 
     Raises:
@@ -42,13 +43,13 @@ def export(out: Path, formats: Sequence[str]) -> Iterator[Written]:
         yield FORMATS[format](dataset)
 
 
-def formats_there(out: Path) -> list[str]:
+def formats_there(out: Place) -> list[str]:
     """The formats that a dataset has been exported to, besides its imagefolder."""
     beside = [format for format in FORMATS if has_export_beside(out, format)]
     return ["coco", *beside] if coco_files(out) else beside
 
 
-def remove_exports_inside(out: Path) -> None:
+def remove_exports_inside(out: Place) -> None:
     """Remove what formats have in OUT itself, of a dataset that has no images any more."""
     for file in (*parquet_files(out), out / "croissant.json", *coco_files(out)):
-        file.unlink(missing_ok=True)
+        remove_durably(file)

@@ -10,14 +10,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.durable import written_whole
+from manifests.durable import remove_durably, written_whole
 from manifests.exporters.finished import FinishedDataset, Row
+from manifests.storage import Place, names_in
 
 _ROWS_A_GROUP = 1024
 
@@ -52,12 +52,12 @@ def write_parquet(dataset: FinishedDataset) -> None:
     wanted = {parquet_name(split) for split in dataset.splits}
     for old in parquet_files(dataset.out):
         if old.name not in wanted:
-            old.unlink()
+            remove_durably(old)
 
 
-def parquet_files(out: Path) -> list[Path]:
+def parquet_files(out: Place) -> list[Place]:
     """The files of rows that there are in `out`."""
-    return [file for file in out.glob("*.parquet") if _MADE.fullmatch(file.name)]
+    return [out / name for name in sorted(names_in(out)) if _MADE.fullmatch(name)]
 
 
 def parquet_name(split: str) -> str:

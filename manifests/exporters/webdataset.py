@@ -20,10 +20,12 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from manifests.ahead import read_ahead
 from manifests.exporters.finished import FinishedDataset, Row, objects_column_of, read_of_row
 from manifests.exporters.folder import ExportFolder, export_folder
 from manifests.exporters.written import Written
 from manifests.names import extension_of, stem_of
+from manifests.storage import is_in_store
 
 IMAGES_A_SHARD = 10_000
 BYTES_A_SHARD = 1_000_000_000
@@ -94,14 +96,17 @@ def write_webdataset(
 
 def _samples(dataset: FinishedDataset, split: str) -> Iterator[_Sample]:
     class_number = {name: number for number, name in enumerate(dataset.classes)}
-    for row in dataset.rows(split):
+
+    def sample(row: Row) -> _Sample:
         image = dataset.image(split, row)
         files = {extension_of(row["file_name"]): read_of_row(image), "json": _json(row)}
         if label := row.get("label"):
             files["cls"] = str(class_number[label]).encode()
         if mask := dataset.mask(split, row):
             files["mask.png"] = read_of_row(mask)
-        yield _Sample(stem_of(row["file_name"]), row, files)
+        return _Sample(stem_of(row["file_name"]), row, files)
+
+    yield from read_ahead(sample, dataset.rows(split), in_store=is_in_store(dataset.out))
 
 
 def _numbered(

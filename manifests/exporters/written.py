@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
+
+from manifests.storage import Place
 
 CLASSES_LEFT_OUT = "classes of whole images left out, which the format has not"
 
@@ -19,7 +20,7 @@ class Written:
     """
 
     format: str
-    where: Path
+    where: Place
     images: int = 0
     objects: int = 0
     notes: Counter[str] = field(default_factory=Counter)

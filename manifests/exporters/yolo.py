@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -169,7 +170,8 @@ def _shares(points: Points, width: int, height: int) -> list[str]:
 
 def _data_yaml(dataset: FinishedDataset, folder: ExportFolder, task: _Task) -> bytes:
     described: dict[str, Any] = {
-        "path": str(folder.path),
+        # Programs that read YOLO know no stores: a copy of the folder is to be found by itself.
+        **({"path": str(folder.path)} if isinstance(folder.path, Path) else {}),
         **{role: f"images/{split}" for role, split in _roles(dataset.splits, folder.written)},
         "names": {index: one.name for index, one in enumerate(dataset.categories)},
     }

@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 from manifests.errors import ManifestError, Problem
@@ -28,6 +27,7 @@ from manifests.labels import (
     are_numbers,
     mirrored_by_name,
 )
+from manifests.listings import is_file, is_folder
 from manifests.readers.findings import (
     Findings,
     Found,
@@ -36,10 +36,11 @@ from manifests.readers.findings import (
     image_inside,
     joined,
     named,
-    normal,
+    supercategory_name,
 )
 from manifests.readers.shapes import box_around, box_of, keypoints_of, polygons_of, rle_of, shown
 from manifests.readers.texts import element_lines, parse_json, read_text
+from manifests.storage import Place, normal
 
 _LISTS = ("categories", "images", "annotations")
 # What has a field of its own in Object, or follows from one; all else is passed through.
@@ -84,13 +85,13 @@ def read_coco(source: Source, findings: Findings) -> None:
         ManifestError: for a file that is no COCO JSON.
     """
     file = source.annotations or source.path
-    if not file.is_file():
+    if not is_file(file):
         findings.problems.append(source.problem(f"annotations: expected a COCO JSON at {file}"))
         return
     text = read_text(str(file))
     lists = _lists(parse_json(text, str(file)), file)
     folder = source.path if source.annotations else _images_folder(source.path, lists["images"])
-    if not folder.is_dir():
+    if not is_folder(folder):
         message = f"expected the folder of the images of {file}, got {folder}"
         findings.problems.append(source.problem(message))
         return
@@ -114,7 +115,7 @@ def is_coco(document: Any) -> bool:
     return isinstance(document, dict) and "images" in document and "annotations" in document
 
 
-def _lists(document: Any, file: Path) -> dict[str, list[Any]]:
+def _lists(document: Any, file: Place) -> dict[str, list[Any]]:
     if not is_coco(document):
         expected = "expected a COCO file, an object with images, annotations and categories"
         raise ManifestError([Problem(str(file), None, "", expected)])
@@ -128,7 +129,7 @@ def _lists(document: Any, file: Path) -> dict[str, list[Any]]:
     return {name: document[name] for name in _LISTS}
 
 
-def _images_folder(file: Path, images: list[Any]) -> Path:
+def _images_folder(file: Place, images: list[Any]) -> Place:
     """Where the first image of a COCO file is; beside the file if it is nowhere.
 
     Looked for beside the file, in its `images`, beside its folder, and there in `images` and in
@@ -172,7 +173,7 @@ def _category(element: Element, id_: int) -> Category:
         raise ValueError(f"keypoints: expected each name once, got {shown(keypoints)}")
     return Category(
         name=category_name(element.get("name")),
-        supercategory=str(element.get("supercategory") or ""),
+        supercategory=supercategory_name(element.get("supercategory")),
         keypoints=tuple(map(category_name, keypoints)),
         skeleton=_skeleton(element.get("skeleton") or [], len(keypoints)),
         flip_idx=mirrored_by_name(keypoints),
@@ -190,7 +191,7 @@ def _skeleton(value: Any, keypoints: int) -> tuple[tuple[int, int], ...]:
     return tuple((int(first) - 1, int(second) - 1) for first, second in value)
 
 
-def _images(elements: list[Any], folder: Path, complain: Complain) -> dict[Any, _Image]:
+def _images(elements: list[Any], folder: Place, complain: Complain) -> dict[Any, _Image]:
     """By id; also those that cannot be used, so that their annotations are none of nowhere."""
     images: dict[Any, _Image] = {}
     files: set[str] = set()
@@ -213,7 +214,7 @@ def _images(elements: list[Any], folder: Path, complain: Complain) -> dict[Any, 
     return images
 
 
-def _image(element: Element, folder: Path) -> _Image:
+def _image(element: Element, folder: Place) -> _Image:
     width, height = element.get("width") or 0, element.get("height") or 0
     if not are_numbers([width, height]) or min(width, height) < 0 or (width > 0) != (height > 0):
         raise ValueError(f"expected width and height in pixels, got {shown([width, height])}")

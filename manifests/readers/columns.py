@@ -10,16 +10,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from manifests.categories import described_categories
 from manifests.identity import canonical_json
 from manifests.labels import Category, Keypoint, Labels, Object, Polygon, Rle, check_class_name
+from manifests.listings import is_file
 from manifests.readers.findings import category_name, image_inside
 from manifests.readers.shapes import box_of, keypoints_of, polygons_of, rle_of, shown
 from manifests.readers.texts import parse_json, read_text
 from manifests.schema import check_plain_name
+from manifests.storage import Place
 
 Row = Mapping[str, Any]
 Complain = Callable[[str, str], None]
@@ -40,21 +41,21 @@ _OWN = frozenset(
 )
 
 
-def read_categories(files: Iterable[Path]) -> tuple[Category, ...]:
+def read_categories(files: Iterable[Place]) -> tuple[Category, ...]:
     """The numbered categories of the first dataset.json, or info.json of shards, of gramflow's.
 
     Raises:
         ManifestError: for one whose `categories` are none.
     """
     for file in files:
-        if file.is_file():
+        if is_file(file):
             about = parse_json(read_text(str(file)), str(file))
             if isinstance(about, dict) and (_OF_DATASET in about or about.keys() >= _OF_SHARDS):
                 return described_categories(about.get("categories") or [], file)
     return ()
 
 
-def labels_of(row: Row, folder: Path, known: Sequence[Category], complain: Complain) -> Labels:
+def labels_of(row: Row, folder: Place, known: Sequence[Category], complain: Complain) -> Labels:
     """Labels of an image from its row; what is wrong is left out of them.
 
     Args:
@@ -83,6 +84,17 @@ def split_of(row: Row, complain: Complain) -> str:
     except ValueError as error:
         complain("split", str(error))
         return ""
+
+
+def group_of(row: Row, complain: Complain) -> str:
+    """Of column `group_id`; empty is none."""
+    group = str(row.get("group_id") or "")
+    try:
+        group.encode()
+    except UnicodeEncodeError:
+        complain("group_id", f"expected text, got half a character: {shown(group)}")
+        return ""
+    return group
 
 
 def categories_of(labels: Iterable[Labels], known: Sequence[Category]) -> list[Category]:

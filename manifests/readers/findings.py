@@ -6,10 +6,11 @@ import os
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from manifests.errors import Problem
 from manifests.labels import Category, Labels
+from manifests.listings import is_file
+from manifests.storage import Place, normal, relative
 
 _SPLIT_FOLDERS = frozenset(
     {
@@ -24,17 +25,17 @@ class Source:
     """One entry of the manifest's `content`, or of `styles`.
 
     Attributes:
-        path: resolved; may not exist, may be a glob.
+        path: resolved; may not exist, may be a glob, may be in a store.
         written: the path as the manifest has it.
         annotations: resolved file of labels, or None.
         split: the one the manifest gives, or empty.
         problem: a problem with the entry's path, placed at its line; takes the message.
     """
 
-    path: Path
+    path: Place
     written: str
     problem: Callable[[str], Problem]
-    annotations: Path | None = None
+    annotations: Place | None = None
     split: str = ""
 
 
@@ -43,7 +44,7 @@ class Found:
     """One image.
 
     Attributes:
-        file: absolute path.
+        file: absolute path, or URL.
         name: its path as the manifest would write it; for metadata.
         inside: its path below the dataset's root, with '/'.
         split, group: where the dataset says them.
@@ -77,13 +78,13 @@ class Findings:
 
 def joined(folder: str, inside: str) -> str:
     """A path as metadata has it: with '/', and as UTF-8, which file names need not be."""
-    path = os.path.normpath(os.path.join(folder, inside)).replace(os.sep, "/")
+    path = normal(os.path.join(folder, inside)).replace(os.sep, "/")
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def named(source: Source, file: str) -> str:
     """A dataset's file as the manifest would write it, whose `path` is the dataset's main file."""
-    inside = os.path.relpath(file, source.path.parent)
+    inside = relative(file, source.path.parent)
     return joined(os.path.dirname(source.written), inside)
 
 
@@ -114,9 +115,9 @@ def category_name(value: object) -> str:
     return name
 
 
-def normal(path: Path | str) -> str:
-    """An absolute path without `.` and `..`; one spelling a file."""
-    return os.path.normpath(path)
+def supercategory_name(value: object) -> str:
+    """The name of what a class of objects is one of; empty for none."""
+    return category_name(value) if value else ""
 
 
 def check_path(value: object) -> str:
@@ -137,7 +138,7 @@ def check_path(value: object) -> str:
     return path
 
 
-def image_inside(folder: Path, name: object) -> str:
+def image_inside(folder: Place, name: object) -> str:
     """The image `name` of a dataset that lies in `folder`.
 
     Raises:
@@ -145,12 +146,12 @@ def image_inside(folder: Path, name: object) -> str:
     """
     path = check_path(name)
     file = str(inside_folder(folder, path))
-    if not os.path.isfile(file):
+    if not is_file(file):
         raise ValueError(f"there is no image {path!r} in {folder}")
     return file
 
 
-def inside_folder(folder: Path, name: str) -> Path:
+def inside_folder(folder: Place, name: str) -> Place:
     """The file `name` of a dataset that lies in `folder`, whether it is there or not.
 
     Raises:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from manifests import tables
+from manifests.listings import is_file, is_folder
 from manifests.readers.coco import read_coco
 from manifests.readers.findings import Findings, Source
 from manifests.readers.folders import is_glob, read_file, read_folder, read_glob
@@ -15,6 +15,7 @@ from manifests.readers.shard_names import names_shards
 from manifests.readers.shards import read_shards
 from manifests.readers.voc import read_voc
 from manifests.readers.yolo import data_file, read_yolo
+from manifests.storage import Place
 
 Reader = Callable[[Source, Findings], None]
 
@@ -32,9 +33,9 @@ _BY_SUFFIX = {".yaml": read_yolo, ".yml": read_yolo, ".json": read_coco}
 
 def reader_of_images(source: Source) -> Reader | None:
     """For images without labels: a folder, a list, an image or a glob; None where nothing is."""
-    if source.path.is_dir():
+    if is_folder(source.path):
         return read_folder
-    if source.path.is_file():
+    if is_file(source.path):
         return read_list if source.path.suffix.lower() in tables.SUFFIXES else read_file
     return read_glob if is_glob(source.written) else None
 
@@ -45,17 +46,17 @@ def reader_of_dataset(source: Source) -> Reader | None:
         return read_coco
     if names_shards(source.path):
         return read_shards
-    if source.path.is_dir():
+    if is_folder(source.path):
         return _reader_of_folder(source.path)
-    if source.path.is_file() and source.path.suffix.lower() in _BY_SUFFIX:
+    if is_file(source.path) and source.path.suffix.lower() in _BY_SUFFIX:
         return _BY_SUFFIX[source.path.suffix.lower()]
     return reader_of_images(source)
 
 
-def _reader_of_folder(folder: Path) -> Reader:
+def _reader_of_folder(folder: Place) -> Reader:
     if metadata_files(folder):
         return read_imagefolder
-    if (folder / "Annotations").is_dir() and (folder / "JPEGImages").is_dir():
+    if is_folder(folder / "Annotations") and is_folder(folder / "JPEGImages"):
         return read_voc
-    has_labels_apart = (folder / "images").is_dir() and (folder / "labels").is_dir()
+    has_labels_apart = is_folder(folder / "images") and is_folder(folder / "labels")
     return read_yolo if data_file(folder) or has_labels_apart else read_folder

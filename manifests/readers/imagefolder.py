@@ -5,18 +5,18 @@ Format: https://huggingface.co/docs/datasets/image_dataset. Gramflow's own outpu
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from manifests import tables
 from manifests.labels import Category
+from manifests.listings import folders_in, is_file
 from manifests.readers.columns import (
     ABOUT,
     Complain,
     categories_of,
+    group_of,
     labels_of,
     read_categories,
     split_of,
@@ -27,9 +27,9 @@ from manifests.readers.findings import (
     Source,
     image_inside,
     joined,
-    normal,
     split_of_folder,
 )
+from manifests.storage import Place, normal, relative
 
 # Where a folder has several, they say the same; JSON Lines say it with their lines.
 _METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
@@ -54,22 +54,20 @@ def read_imagefolder(source: Source, findings: Findings) -> None:
     findings.categories += categories_of((one.labels for one in findings.images), known)
 
 
-def metadata_files(folder: Path) -> list[Path]:
+def metadata_files(folder: Place) -> list[Place]:
     """The metadata of an imagefolder: those of its folders, else its own."""
-    inner = sorted(
-        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
+    inner = [folder / name for name in folders_in(folder) if not name.startswith(".")]
     return [*_first_metadata(inner)] or [*_first_metadata([folder])]
 
 
-def _first_metadata(folders: Sequence[Path]) -> Iterator[Path]:
+def _first_metadata(folders: Sequence[Place]) -> Iterator[Place]:
     for folder in folders:
-        of_folder = [folder / name for name in _METADATA if (folder / name).is_file()]
+        of_folder = [folder / name for name in _METADATA if is_file(folder / name)]
         yield from of_folder[:1]
 
 
 def _read_metadata(
-    source: Source, file: Path, known: Sequence[Category], findings: Findings
+    source: Source, file: Place, known: Sequence[Category], findings: Findings
 ) -> None:
     of_folder = "" if file.parent == source.path else split_of_folder(file.parent.name)
     lines: dict[str, int] = {}
@@ -90,7 +88,7 @@ def _read_metadata(
 
 def _found(
     source: Source,
-    folder: Path,
+    folder: Place,
     row: dict[str, Any],
     split: str,
     known: Sequence[Category],
@@ -102,12 +100,12 @@ def _found(
         hint = "; for class folders beside other metadata, name `format: folder`"
         complain("file_name", str(error) + (hint if "file_name" not in row else ""))
         return None
-    inside = os.path.relpath(file, source.path)
+    inside = relative(file, source.path)
     return Found(
         file=file,
         name=joined(source.written, inside),
         inside=joined("", inside),
         labels=labels_of(row, folder, known, complain),
         split=split,
-        group=str(row.get("group_id") or ""),
+        group=group_of(row, complain),
     )

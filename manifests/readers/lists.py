@@ -6,8 +6,16 @@ import os
 from functools import partial
 
 from manifests import tables
-from manifests.readers.columns import ABOUT, categories_of, labels_of, read_categories, split_of
-from manifests.readers.findings import Findings, Found, Source, check_path, joined, normal
+from manifests.readers.columns import (
+    ABOUT,
+    categories_of,
+    group_of,
+    labels_of,
+    read_categories,
+    split_of,
+)
+from manifests.readers.findings import Findings, Found, Source, check_path, joined
+from manifests.storage import beside
 
 
 def read_list(source: Source, findings: Findings) -> None:
@@ -24,17 +32,18 @@ def read_list(source: Source, findings: Findings) -> None:
         complain = partial(findings.complain, str(source.path), line)
         try:
             path = check_path(row.get("path", row.get("file_name")))
+            file = beside(folder, path)
         except ValueError as error:
             complain("path", f"{error} (or file_name)")
             continue
         findings.images.append(
             Found(
-                file=normal(folder / path),
+                file=file,
                 name=joined(os.path.dirname(source.written), path),
                 inside=joined("", path),
                 labels=labels_of(row, folder, known, complain),
                 split=split_of(row, complain),
-                group=str(row.get("group_id") or ""),
+                group=group_of(row, complain),
             )
         )
     findings.categories += categories_of((one.labels for one in findings.images), known)

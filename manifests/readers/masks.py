@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from manifests.errors import Problem
-from manifests.readers.findings import Findings, Found, normal
+from manifests.listings import is_file, is_folder
+from manifests.readers.findings import Findings, Found
+from manifests.storage import Place, normal
 
 # Where datasets have their images; masks beside it have the same paths below their own folder.
 _IMAGES = "images/"
 
 
-def add_masks(folder: Path, findings: Findings, problem: Callable[[str], Problem]) -> None:
+def add_masks(folder: Place, findings: Findings, problem: Callable[[str], Problem]) -> None:
     """Give each image the mask of its name.
 
     The mask of `train/a.jpg`, and of `images/train/a.jpg`, is `train/a.png`. Whether it is a PNG
@@ -23,12 +24,12 @@ def add_masks(folder: Path, findings: Findings, problem: Callable[[str], Problem
     Args:
         problem: places a message at the manifest's `masks`.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         findings.problems.append(problem(f"expected a folder of PNG files, got {folder}"))
         return
     for index, image in enumerate(findings.images):
         masks = [folder / name for name in _names(image)]
-        there = [mask for mask in masks if mask.is_file()]
+        there = [mask for mask in masks if is_file(mask)]
         if there:
             labels = replace(image.labels, semantic_mask=normal(there[0]))
             findings.images[index] = replace(image, labels=labels)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pycocotools.mask
 
-from manifests.images import MAX_PIXELS
+from manifests.images import MOST_MAX_PIXELS
 from manifests.labels import Box, Keypoint, Polygon, Rle, are_numbers
 from manifests.run_lengths import run_lengths
 
@@ -54,7 +54,7 @@ def rle_of(value: dict[str, Any], height: float, width: float) -> Rle:
     size, counts = value.get("size"), value.get("counts")
     if not isinstance(size, list) or len(size) != 2 or set(map(type, size)) != {int}:
         raise ValueError(f"segmentation: expected size [height, width], got {shown(size)}")
-    if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
+    if min(size) < 1 or size[0] * size[1] > MOST_MAX_PIXELS:
         raise ValueError(f"segmentation: expected a size of an image in pixels, got {shown(size)}")
     if (height or width) and size != [height, width]:
         raise ValueError(

@@ -2,37 +2,38 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
-from pathlib import Path
 
-from manifests.readers.findings import normal
+from manifests.listings import files_in, folders_in, globbed, is_folder
+from manifests.storage import Place, normal
 
 _SUFFIX = ".tar"
+_TARS = f"*{_SUFFIX}"
 _WILD = re.compile(r"[*?\[{]")
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"(\d{1,12})\.\.(\d{1,12})")
 _MOST_SHARDS = 100_000
 
 
-def names_shards(path: Path) -> bool:
+def names_shards(path: Place) -> bool:
     """Whether it is a tar, a pattern of tars, or a folder with some."""
-    return path.suffix == _SUFFIX or (path.is_dir() and any(path.glob(f"*{_SUFFIX}")))
+    return path.suffix == _SUFFIX or (is_folder(path) and bool(files_in(path, _TARS)))
 
 
-def shards_of(path: Path) -> list[str]:
+def shards_of(path: Place) -> list[str]:
     """The shards that a path names; those of braces whether they are there or not.
 
     Raises:
         ValueError: for braces that name too many.
     """
-    if path.is_dir():
-        return sorted(map(normal, [*path.glob(f"*{_SUFFIX}"), *path.glob(f"*/*{_SUFFIX}")]))
+    if is_folder(path):
+        folders = [path, *(path / name for name in folders_in(path))]
+        return sorted(file for folder in folders for file in files_in(folder, _TARS))
     shards: list[str] = []
     for pattern in expand_braces(str(path)):
         is_glob = any(character in pattern for character in "*?[")
-        shards += sorted(glob.glob(pattern, recursive=True)) if is_glob else [pattern]
+        shards += globbed(pattern) if is_glob else [pattern]
     return list(map(normal, shards))
 
 

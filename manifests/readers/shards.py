@@ -8,12 +8,13 @@ metadata has them) and `000.mask.png` (semantic mask). Other files are left out.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from manifests.ahead import read_ahead
 from manifests.errors import ManifestError
 from manifests.images import SUFFIXES
 from manifests.labels import Category, Labels
@@ -24,6 +25,7 @@ from manifests.readers.columns import (
     MASK_COLUMNS,
     Complain,
     categories_of,
+    group_of,
     labels_of,
     read_categories,
     split_of,
@@ -38,6 +40,7 @@ from manifests.readers.findings import (
 )
 from manifests.readers.shard_names import shards_of, shards_root
 from manifests.readers.texts import parse_json, read_text
+from manifests.storage import Place, is_in_store, place, relative
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class _Sample:
 
 def read_shards(source: Source, findings: Findings) -> None:
     """The samples of a shard, of a folder of shards or of a pattern (`s-{000000..000011}.tar`)."""
-    root = Path(shards_root(str(source.path)))
+    root = place(shards_root(str(source.path)))
     known = read_categories((root / ABOUT, root / ABOUT_SHARDS, root.parent / ABOUT))
     try:
         shards = shards_of(source.path)
@@ -72,8 +75,10 @@ def read_shards(source: Source, findings: Findings) -> None:
         except OSError as error:
             findings.complain(tar, None, "", error.strerror or "cannot be read")
         else:
-            for sample in _samples(tar, shard, findings):
-                _read_sample(source, root, sample, known, findings)
+            samples = [*_with_an_image(_samples(tar, shard, findings), findings)]
+            rows = read_ahead(_row, samples, in_store=is_in_store(root))
+            for sample, row in zip(samples, rows):
+                _add_sample(source, root, sample, row, known, findings)
     findings.categories += categories_of((one.labels for one in findings.images), known)
 
 
@@ -95,26 +100,33 @@ def _samples(tar: str, shard: Shard, findings: Findings) -> list[_Sample]:
     return [_Sample(tar, key, files) for key, files in samples.items()]
 
 
-def _read_sample(
-    source: Source, root: Path, sample: _Sample, known: Sequence[Category], findings: Findings
-) -> None:
-    labelled = sample.files.keys() & {"json", "cls"}
-    if len(sample.images) != 1:
-        if sample.images or labelled:
-            count = len(sample.images)
+def _with_an_image(samples: Sequence[_Sample], findings: Findings) -> Iterator[_Sample]:
+    for sample in samples:
+        labelled = sample.files.keys() & {"json", "cls"}
+        count = len(sample.images)
+        if count == 1:
+            yield sample
+        elif count or labelled:
             findings.complain(sample.tar, None, sample.key, f"expected one image, got {count}")
-        return
+
+
+def _add_sample(
+    source: Source,
+    root: Place,
+    sample: _Sample,
+    row: dict[str, Any] | ManifestError,
+    known: Sequence[Category],
+    findings: Findings,
+) -> None:
     complain = partial(findings.complain, sample.files.get("json", sample.tar), None)
-    try:
-        row = _row(sample)
-    except ManifestError as error:
-        findings.problems += error.problems
+    if isinstance(row, ManifestError):
+        findings.problems += row.problems
         return
     of_folder = split_of_folder(os.path.basename(os.path.dirname(sample.tar)))
     split = split_of(row, complain) or of_folder
     if source.split and split and split != source.split:
         return
-    inside = os.path.relpath(sample.images[0], root)
+    inside = relative(sample.images[0], root)
     findings.images.append(
         Found(
             file=sample.images[0],
@@ -122,17 +134,20 @@ def _read_sample(
             inside=joined("", inside),
             labels=_labels(sample, row, known, complain),
             split=split,
-            group=str(row.get("group_id") or ""),
+            group=group_of(row, complain),
         )
     )
 
 
-def _row(sample: _Sample) -> dict[str, Any]:
-    """The labels of a sample as a row of metadata.
+def _row(sample: _Sample) -> dict[str, Any] | ManifestError:
+    """The labels of a sample as a row of metadata, or why a member is not what its suffix says."""
+    try:
+        return _row_of_members(sample)
+    except ManifestError as error:
+        return error
 
-    Raises:
-        ManifestError: for a member that is not what its suffix says.
-    """
+
+def _row_of_members(sample: _Sample) -> dict[str, Any]:
     row: dict[str, Any] = {}
     if file := sample.files.get("json"):
         value = parse_json(read_text(file), file)

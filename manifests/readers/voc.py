@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from manifests.ahead import read_ahead
 from manifests.errors import ManifestError
 from manifests.identity import canonical_json
 from manifests.labels import Box, Category, Labels, Object, check_box
+from manifests.listings import files_below, files_in, is_file
 from manifests.readers.findings import (
     Findings,
     Found,
@@ -24,11 +26,11 @@ from manifests.readers.findings import (
     category_name,
     inside_folder,
     joined,
-    normal,
 )
 from manifests.readers.folders import image_files
 from manifests.readers.texts import read_text
 from manifests.readers.xml_tree import Element, read_xml
+from manifests.storage import Place, is_in_store, normal, place, relative
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _SPLITS = ("train", "val", "trainval", "test")
@@ -54,29 +56,38 @@ def read_voc(source: Source, findings: Findings) -> None:
     images = _images(source.path / "JPEGImages", findings)
     annotations = source.path / "Annotations"
     names: set[str] = set()
-    for one in listed:
-        file = str(annotations / f"{one.id}.xml")
-        if not os.path.isfile(file):
+    files = [str(annotations / f"{one.id}.xml") for one in listed]
+    roots = read_ahead(_root, files, in_store=is_in_store(source.path))
+    for one, file, root in zip(listed, files, roots):
+        if root is None:
             findings.complain(one.file, one.line, "", f"there is no {file} for {one.id!r}")
             continue
-        try:
-            root = read_xml(file)
-        except ManifestError as error:
-            findings.problems += error.problems
+        if isinstance(root, ManifestError):
+            findings.problems += root.problems
             continue
         labels = _labels(root, file, findings)
         names.update(each.category for each in labels.objects)
         image = images.get(one.id) or _by_filename(root, file, images, findings)
         if image is not None:
-            inside = joined("", os.path.relpath(image, source.path / "JPEGImages"))
+            inside = joined("", relative(image, source.path / "JPEGImages"))
             name = joined(source.written, f"JPEGImages/{inside}")
             findings.images.append(Found(image, name, inside, labels, one.split))
     findings.categories += [Category(name) for name in sorted(names)]
 
 
+def _root(file: str) -> Element | ManifestError | None:
+    """Of an XML file, or why it cannot be read; None where there is none."""
+    if not is_file(file):
+        return None
+    try:
+        return read_xml(file)
+    except ManifestError as error:
+        return error
+
+
 def _listed(source: Source, findings: Findings) -> list[_Listed]:
     lists = source.path / "ImageSets" / "Main"
-    there = {path.stem: path for path in sorted(lists.glob("*.txt"))}
+    there = {place(file).stem: place(file) for file in files_in(lists, "*.txt")}
     splits = [source.split] if source.split else _whole_lists(there)
     if not there:
         return [*_annotated(source.path / "Annotations", source.split)]
@@ -100,7 +111,7 @@ def _whole_lists(names: Iterable[str]) -> list[str]:
     return [name for name in whole if name != "trainval" or not halves]
 
 
-def _of_list(file: Path, split: str, findings: Findings) -> list[_Listed]:
+def _of_list(file: Place, split: str, findings: Findings) -> list[_Listed]:
     listed: dict[str, _Listed] = {}
     for line, row in enumerate(read_text(str(file)).split("\n"), start=1):
         columns = row.split()
@@ -118,17 +129,19 @@ def _of_list(file: Path, split: str, findings: Findings) -> list[_Listed]:
     return list(listed.values())
 
 
-def _annotated(folder: Path, split: str) -> Iterable[_Listed]:
-    for file in sorted(folder.rglob("*.xml")):
-        yield _Listed(str(file.relative_to(folder).with_suffix("")), split)
+def _annotated(folder: Place, split: str) -> Iterable[_Listed]:
+    files = sorted(folder.rglob("*.xml")) if isinstance(folder, Path) else files_below(folder)
+    for file in map(str, files):
+        if file.endswith(".xml"):
+            yield _Listed(relative(file, folder).removesuffix(".xml"), split)
 
 
-def _images(folder: Path, findings: Findings) -> dict[str, str]:
+def _images(folder: Place, findings: Findings) -> dict[str, str]:
     """Image files by their path without suffix."""
     images: dict[str, str] = {}
     for file in sorted(image_files(folder)):
         file = normal(file)
-        first = images.setdefault(os.path.splitext(os.path.relpath(file, folder))[0], file)
+        first = images.setdefault(os.path.splitext(relative(file, folder))[0], file)
         if first != file:
             message = f"has {os.path.basename(first)}, too; one XML file is of one image"
             findings.complain(file, None, "", message)

@@ -67,6 +67,9 @@ class _Tree(ContentHandler):
         super().__init__()
         self.root: Element | None = None
         self._open: list[Element] = []
+        # Of the open elements. The parser tells of each line apart: joined at the end alone, for
+        # text that grows by every line is copied by every line.
+        self._texts: list[list[str]] = []
         self._where: Locator | None = None
 
     @property
@@ -85,13 +88,14 @@ class _Tree(ContentHandler):
         else:
             self.root = element
         self._open.append(element)
+        self._texts.append([])
 
     def endElement(self, name: str) -> None:
         element = self._open.pop()
-        element.text = element.text.strip()
+        element.text = "".join(self._texts.pop()).strip()
 
     def characters(self, content: str) -> None:
-        self._open[-1].text += content
+        self._texts[-1].append(content)
 
 
 def _error(file: str, line: int | None, message: str) -> ManifestError:

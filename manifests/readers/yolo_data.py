@@ -5,19 +5,20 @@ Format: https://docs.ultralytics.com/datasets/detect and /pose. `path` is relati
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from manifests.errors import ManifestError, Problem
 from manifests.labels import Category, mirrored_by_name
-from manifests.readers.findings import category_name, check_path, normal
+from manifests.listings import exists, is_file, is_folder
+from manifests.readers.findings import category_name, check_path
 from manifests.readers.shapes import shown
 from manifests.reading import construct_yaml, parse_yaml
+from manifests.storage import Place, beside, normal, place
 
 SPLITS = ("train", "val", "test")
 
@@ -32,14 +33,14 @@ class YoloData:
     lines: of the file's fields.
     """
 
-    root: Path
+    root: Place
     splits: Mapping[str, tuple[str, ...]]
     categories: tuple[Category, ...]
     keypoint_numbers: int
     lines: Mapping[str, int]
 
 
-def read_yolo_data(file: Path) -> YoloData:
+def read_yolo_data(file: Place) -> YoloData:
     """Read and check a data.yaml.
 
     Raises:
@@ -84,33 +85,33 @@ def read_yolo_data(file: Path) -> YoloData:
     return YoloData(root, splits, categories, numbers, lines)
 
 
-def _root(beside: Path, value: Any) -> Path:
-    root = Path(normal(beside / check_path("." if value is None else value)))
-    if not root.is_dir():
+def _root(folder: Place, value: Any) -> Place:
+    root = place(beside(folder, check_path("." if value is None else value)))
+    if not is_folder(root):
         raise ValueError(f"there is no folder {root}; it is relative to this file")
     return root
 
 
-def _places(root: Path, value: Any) -> tuple[str, ...]:
+def _places(root: Place, value: Any) -> tuple[str, ...]:
     if value is None or value == "":
         return ()
     return tuple(_place(root, one) for one in (value if isinstance(value, list) else [value]))
 
 
-def _place(root: Path, value: Any) -> str:
+def _place(root: Place, value: Any) -> str:
     """A folder or list of a split.
 
     As Ultralytics does, `../train/images`, where there is none but `train/images` is, means that.
     """
     name = check_path(value)
-    place = normal(root / name)
-    if name.startswith("../") and not os.path.exists(place):
-        place = normal(root / name.removeprefix("../"))
-    if not Path(place).is_relative_to(root):
+    where = beside(root, name)
+    if name.startswith("../") and not exists(where):
+        where = beside(root, name.removeprefix("../"))
+    if where != normal(root) and not where.startswith(f"{normal(root)}/"):
         raise ValueError(f"expected a folder or .txt list inside {root}, got {name!r}")
-    if not os.path.isdir(place) and not (os.path.isfile(place) and place.endswith(".txt")):
-        raise ValueError(f"expected a folder or .txt list, and there is none at {place}")
-    return place
+    if not is_folder(where) and not (is_file(where) and where.endswith(".txt")):
+        raise ValueError(f"expected a folder or .txt list, and there is none at {where}")
+    return where
 
 
 def _names(value: Any, count: Any) -> list[str]:
@@ -122,7 +123,7 @@ def _names(value: Any, count: Any) -> list[str]:
         raise ValueError(f"expected a list, or a mapping of numbers to names, got {shown(value)}")
     names = [category_name(name) for name in value]
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
+        ((twice, _),) = Counter(names).most_common(1)
         raise ValueError(f"expected each name once, got {twice!r} twice")
     if count is not None and count != len(names):
         raise ValueError(f"there are {len(names)} names, but nc is {count}")

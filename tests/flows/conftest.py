@@ -30,6 +30,17 @@ class JobFolder:
 
     folder: Path
 
+    @staticmethod
+    def of_small_job(folder: Path) -> JobFolder:
+        """Four photos in two classes and three styles; 36 images."""
+        write_classes(folder / "photos", count=4)
+        (folder / "styles").mkdir()
+        for index in range(3):
+            photo(100 + index, 40, 52).save(folder / "styles" / f"style{index}.png")
+        job = JobFolder(folder)
+        job.write()
+        return job
+
     @property
     def manifest(self) -> Path:
         return self.folder / "job.yaml"
@@ -78,10 +89,4 @@ class JobFolder:
 @pytest.fixture
 def job(tmp_path: Path, api_url: str) -> JobFolder:
     """Four photos in two classes and three styles; 36 images."""
-    write_classes(tmp_path / "photos", count=4)
-    (tmp_path / "styles").mkdir()
-    for index in range(3):
-        photo(100 + index, 40, 52).save(tmp_path / "styles" / f"style{index}.png")
-    folder = JobFolder(tmp_path)
-    folder.write()
-    return folder
+    return JobFolder.of_small_job(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -30,6 +31,60 @@ def test_the_server_lives_as_long_as_the_block(tmp_path: Path, no_server: None) 
         assert processes_with(f"--port {port}")
     assert "PREFECT_API_URL" not in os.environ
     wait_until(lambda: not processes_with(f"--port {port}"), "the server is gone", seconds=10)
+
+
+def _listening(port: int) -> set[str]:
+    """Addresses of this machine that take connections at a port, as /proc writes them."""
+    lines = [line.split() for name in ("tcp", "tcp6") for line in _table(name)]
+    places = [line[1].split(":") for line in lines if line[3] == "0A"]
+    return {address for address, at in places if int(at, 16) == port}
+
+
+def _table(name: str) -> list[str]:
+    return Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+
+
+def test_the_server_is_for_this_machine_alone_whatever_prefects_settings_say(
+    tmp_path: Path, no_server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PREFECT_SERVER_API_HOST", "PREFECT_SERVER_HOST"):
+        monkeypatch.setenv(name, "0.0.0.0")
+    with prefect_server(tmp_path / "home") as url:
+        assert _listening(urlsplit(url).port or 0) == {"0100007F"}
+        elsewhere = {"Origin": "http://elsewhere.example"}
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/health", None, elsewhere)) as it:
+            assert it.headers["Access-Control-Allow-Origin"] is None
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("http://gpu.example:4200/api", True),
+        ("http://10.0.0.7:4200/api", True),
+        ("http://[2001:db8::1]:4200/api", True),
+        ("https://gpu.example/api", False),
+        ("http://127.0.0.1:4200/api", False),
+        ("http://[::1]:4200/api", False),
+        ("http://localhost:4200/api", False),
+        ("http://[nonsense/api", False),
+    ],
+)
+def test_of_a_line_that_others_can_read_it_is_warned_once(
+    url: str,
+    warned: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # None of these is asked: whether it answers is another test's matter.
+    monkeypatch.setattr("flows.server._check_answers", lambda url: None)
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    for _ in range(2):
+        with prefect_server(tmp_path):
+            pass
+    told = capsys.readouterr().err
+    assert told.count("warning: PREFECT_API_URL: ") == warned
+    assert told.count("\n") == warned
 
 
 def test_a_server_of_the_users_is_used(

@@ -11,7 +11,7 @@ from manifests.durable import link_or_copy, written_together
 
 
 def test_files_written_together_are_all_there(tmp_path: Path) -> None:
-    with written_together(tmp_path / "tmp") as write:
+    with written_together(tmp_path, tmp_path / "tmp") as write:
         for index in range(2500):
             write(tmp_path / f"{index % 7}" / f"{index}", str(index).encode())
         assert len(list(tmp_path.glob("[0-6]/*"))) == 2000
@@ -23,7 +23,7 @@ def test_files_written_together_are_all_there(tmp_path: Path) -> None:
 
 def test_what_waits_when_an_error_comes_is_not_written(tmp_path: Path) -> None:
     def break_off() -> None:
-        with written_together(tmp_path / "tmp") as write:
+        with written_together(tmp_path, tmp_path / "tmp") as write:
             write(tmp_path / "file", b"whole")
             raise RuntimeError
 

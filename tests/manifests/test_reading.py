@@ -114,7 +114,7 @@ def test_pairs_may_be_a_list_or_a_path(tmp_path: Path) -> None:
 # What is added as line 5 -> the field at fault, and what its message says.
 WRONG_LINE_5 = [
     ("sed: 4", "sed", "unknown field, did you mean seed?"),
-    ("colour: red", "colour", "expected one of augment, content, fidelity, name"),
+    ("colour: red", "colour", "expected one of augment, content, fidelity, max_pixels, name"),
     ("styles: [{pth: a, path: a}]", "styles[0].pth", "did you mean path? Expected one of path, we"),
     ("output: {path: a}", "output", "given twice"),
     ("seed: seven", "seed", "expected a valid integer, got 'seven'"),
@@ -270,7 +270,7 @@ def test_a_folder_is_no_manifest(tmp_path: Path) -> None:
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "job.yaml").open("wb") as sparse:
         sparse.truncate(65 * 2**20)
-    with pytest.raises(ManifestError, match="larger than 64 MiB"):
+    with pytest.raises(ManifestError, match="larger than 1 MiB"):
         read_manifest(tmp_path / "job.yaml")
 
 

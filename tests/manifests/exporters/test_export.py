@@ -188,6 +188,34 @@ def test_a_damaged_row_is_named_with_its_line(out: Path, line: str) -> None:
         list(export(out, ["coco"]))
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("file_name", name) for name in ("../../x.jpg", "/etc/hostname", "a/../..", "a\0b", 3)),
+        *(("mask_path", name) for name in ("../../x.png", "/etc/hostname")),
+        *(("label", name) for name in ("../x", "no such class")),
+    ],
+)
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_row_that_leads_out_of_the_dataset_is_refused_and_nothing_written(
+    out: Path, format: str, column: str, value: object, tmp_path: Path
+) -> None:
+    index = out / "train" / "metadata.jsonl"
+    first, *others = index.read_text().splitlines()
+    index.write_text("\n".join([json.dumps(json.loads(first) | {column: value}), *others]))
+    with pytest.raises(ManifestError, match=rf"{index}:1: .*`gramflow run` mends it"):
+        list(export(out, [format]))
+    assert {file.name.partition(".")[0] for file in tmp_path.iterdir()} == {"out"}
+
+
+def test_a_split_that_leads_out_of_the_dataset_is_refused(out: Path) -> None:
+    about = json.loads((out / "dataset.json").read_text())
+    about["counts"]["split"]["../x"] = 1
+    (out / "dataset.json").write_text(json.dumps(about))
+    with pytest.raises(ManifestError, match=r"does not describe a dataset .*got '\.\./x'"):
+        list(export(out, ["yolo"]))
+
+
 @pytest.mark.parametrize("category", [2, -1, "car", None])
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_category_that_there_is_not_is_named_with_its_line(

@@ -1,0 +1,358 @@
+"""Where files lie: a local path, or a URL of a store that fsspec knows (`s3://bucket/folder`)."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import posixpath
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import fsspec
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+from upath import UPath
+
+# A plain Path on a local disk; a UPath in a store.
+Place: TypeAlias = Path | UPath
+
+# Of two letters at least: one is a drive of Windows.
+_URL = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_LOCAL = frozenset({"file", "local"})
+_S3 = frozenset({"s3", "s3a"})
+_EXTRAS = {
+    **dict.fromkeys(_S3, "s3"),
+    **dict.fromkeys(("gs", "gcs"), "gcs"),
+    **dict.fromkeys(("az", "abfs", "abfss", "adl"), "azure"),
+}
+# A store is asked each time: what it held a while ago is remembered where that is wanted.
+_OPTIONS = {"use_listings_cache": False}
+# By which stores say that an object is another than before, the surest first.
+_VERSIONS = (
+    *("ETag", "etag", "md5Hash", "LastModified", "last_modified", "updated", "mtime", "created"),
+)
+
+
+class StoreError(OSError):
+    """A store refused, or did not answer; `strerror` says why, `filename` is the URL.
+
+    It comes after the tries that the store's client makes: five with growing pauses for S3, or
+    what AWS_MAX_ATTEMPTS and AWS_RETRY_MODE say.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What changes when a file's bytes do.
+
+    Attributes:
+        version: modification time in ns on a disk; in a store a number made of the ETag, or of
+            the modification time.
+    """
+
+    size_bytes: int
+    version: int
+
+
+def is_url(text: str) -> bool:
+    return _URL.match(text) is not None
+
+
+def is_in_store(path: Place) -> bool:
+    return isinstance(path, UPath)
+
+
+def place(text: str, folder: Path | None = None) -> Place:
+    """The place that a text names; a relative path is one in `folder`.
+
+    Raises:
+        ValueError: for a URL of no store, or of one whose package is missing.
+    """
+    found = _URL.match(text)
+    if found is None:
+        path = Path(text).expanduser()
+        return path if folder is None else folder / path
+    protocol = found.group(1).lower()
+    if protocol in _LOCAL:
+        return Path(LocalFileSystem._strip_protocol(text))
+    try:
+        fsspec.get_filesystem_class(protocol)
+    except ImportError:
+        package = f"gramflow[{_EXTRAS[protocol]}]" if protocol in _EXTRAS else "its package"
+        raise ValueError(
+            f"{protocol}:// needs a package that is not installed; install {package}"
+        ) from None
+    except ValueError:
+        raise ValueError(
+            f"expected a path or a URL of a store (s3://, gs://, az://, memory://), got {text!r}"
+        ) from None
+    if not text[found.end() :].strip("/"):
+        raise ValueError(f"expected a bucket and a path in it, got {text!r}")
+    return UPath(text.rstrip("/"))
+
+
+def normal(path: Place | str) -> str:
+    """An absolute path, or a URL, without `.` and `..`; one spelling a file."""
+    text = str(path)
+    found = _URL.match(text)
+    if found is None:
+        return os.path.normpath(text)
+    root = "/" if found.group(1).lower() in _LOCAL else ""
+    return found.group() + root + posixpath.normpath(text[found.end() :].lstrip("/"))
+
+
+def beside(folder: Place, path: str) -> str:
+    """The file that `path` means in a table that lies in `folder`: a URL, or relative to it.
+
+    Raises:
+        ValueError: in a store, for a local path, and for one that leads out of the bucket; for a
+            URL as `place` does.
+    """
+    if is_url(path):
+        return normal(place(path))
+    if isinstance(folder, Path):
+        return normal(folder / path)
+    file = normal(f"{folder}/{path}")
+    if os.path.isabs(path) or _container(file) != _container(normal(folder)):
+        raise ValueError(f"expected a path below {_container(str(folder))}, or a URL, got {path!r}")
+    return file
+
+
+def relative(file: Place | str, folder: Place | str) -> str:
+    """The path from `folder` to `file`, both local or both in one store."""
+    return os.path.relpath(str(file), str(folder))
+
+
+def local_folder(out: Place) -> Path:
+    """Where what only a disk can hold lies: OUT/.gramflow; of a store, in this user's cache."""
+    if isinstance(out, Path):
+        return out / ".gramflow"
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "gramflow" / hashlib.sha256(normal(out).encode()).hexdigest()[:16]
+
+
+def read_bytes(file: Place, start: int | None = None, end: int | None = None) -> bytes:
+    """All bytes of a file, or those from `start` to before `end`, which is not beyond its end.
+
+    Raises:
+        OSError: FileNotFoundError where there is none; of a store, StoreError.
+    """
+    if isinstance(file, Path):
+        with file.open("rb") as opened_file:
+            opened_file.seek(start or 0)
+            return opened_file.read(-1 if end is None else end - (start or 0))
+    # Without this S3 is asked for the size first, to read large files in parts.
+    once = {"max_concurrency": 1} if file.protocol in _S3 else {}
+    with _told(file) as (store, path):
+        return bytes(store.cat_file(path, start=start, end=end, **once))
+
+
+def read_first_line(file: Place, most_bytes: int) -> bytes:
+    """The first line of a file, of which no more is read than twice that or `most_bytes`.
+
+    Raises:
+        OSError: as `opened`.
+    """
+    if isinstance(file, Path):
+        with file.open("rb") as lines:
+            return lines.readline()
+    with opened_in_parts(file, most_bytes) as parts:
+        return parts.readline()
+
+
+def opened(file: Place) -> BinaryIO:
+    """A file to be read in order; one of a store comes to a temporary file first.
+
+    Raises:
+        OSError: FileNotFoundError where there is none; of a store, StoreError.
+    """
+    if isinstance(file, Path):
+        return file.open("rb")
+    descriptor, name = tempfile.mkstemp()
+    copy = os.fdopen(descriptor, "rb")
+    try:
+        with _told(file) as (store, path):
+            store.get_file(path, name)
+    except BaseException:
+        copy.close()
+        raise
+    finally:
+        os.unlink(name)
+    return copy
+
+
+@contextmanager
+def opened_in_parts(file: UPath, part_bytes: int) -> Iterator[BinaryIO]:
+    """A file of a store of which only the parts that are asked for are read, each ahead a little.
+
+    Raises:
+        OSError: FileNotFoundError where there is none; StoreError.
+    """
+    with (
+        _told(file) as (store, path),
+        store.open(path, "rb", block_size=part_bytes, cache_type="readahead") as parts,
+    ):
+        yield parts
+
+
+def names_in(folder: Place) -> list[str]:
+    """Names of what lies directly in a folder now, in any order; none where it is not there.
+
+    Raises:
+        OSError: as `list_folder`.
+    """
+    if isinstance(folder, UPath):
+        return list(list_folder(folder))
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
+
+
+def is_there(file: Place) -> bool:
+    """Whether there is such a file now."""
+    if isinstance(file, Path):
+        return file.is_file()
+    with _told(file) as (store, path):
+        try:
+            return bool(store.info(path)["type"] == "file")
+        except FileNotFoundError:
+            return False
+
+
+def list_folder(folder: UPath) -> dict[str, State | None]:
+    """Name -> state of what lies directly in a folder of a store now; None for a folder.
+
+    Raises:
+        OSError: FileNotFoundError where the bucket is missing, StoreError; a folder that is not
+            there is empty.
+    """
+    with _told(folder) as (store, path):
+        try:
+            listed = store.ls(path, detail=True)
+        except FileNotFoundError:
+            _check_container(store, path)
+            return {}
+        return dict(_entries(store, path, listed, deep=False))
+
+
+def list_below(folder: UPath) -> Iterator[tuple[str, State]]:
+    """(path below it, state) of all files in a folder of a store and its folders, now.
+
+    Raises:
+        OSError: as `list_folder`.
+    """
+    with _told(folder) as (store, path):
+        listed = store.find(path, detail=True).values()
+        if not listed:
+            _check_container(store, path)
+        for inside, state in _entries(store, path, listed, deep=True):
+            if state is not None:
+                yield inside, state
+
+
+def put(data: bytes, file: UPath) -> None:
+    """Write a whole file of a store in one request. Raises StoreError."""
+    with _told(file) as (store, path):
+        store.pipe_file(path, data)
+
+
+def put_new(data: bytes, file: UPath) -> None:
+    """Write a file of a store if there is none of that name. Raises FileExistsError, StoreError."""
+    with _told(file) as (store, path):
+        store.pipe_file(path, data, mode="create")
+
+
+def put_file(source: Path, file: UPath) -> None:
+    """Have a local file in a store, whole or not at all. Raises StoreError."""
+    with _told(file) as (store, path):
+        store.put_file(str(source), path)
+
+
+def copy(source: UPath, target: UPath) -> None:
+    """Copy a file within its store. Raises FileNotFoundError, StoreError."""
+    with _told(source) as (store, path):
+        store.cp_file(path, store._strip_protocol(str(target)))
+
+
+def remove(file: UPath) -> None:
+    """Remove a file of a store, where there is one. Raises StoreError."""
+    with _told(file) as (store, path):
+        try:
+            store.rm_file(path)
+        except FileNotFoundError:
+            return
+
+
+def check_store(place: UPath) -> None:
+    """Ask the bucket of a place for itself. Raises FileNotFoundError, StoreError."""
+    with _told(place) as (store, path):
+        _check_container(store, path)
+
+
+@contextmanager
+def _told(file: UPath) -> Iterator[tuple[Any, str]]:
+    """(file system, its name of the file); errors of the block become those of the system."""
+    url = str(file)
+    try:
+        yield url_to_fs(url, **_OPTIONS)
+    except (FileNotFoundError, FileExistsError) as error:
+        kind = errno.ENOENT if isinstance(error, FileNotFoundError) else errno.EEXIST
+        # Stores word it differently; only a missing bucket is another thing to mend.
+        is_bucket = kind == errno.ENOENT and "bucket" in str(error)
+        why = f"{_container(url)} does not exist" if is_bucket else os.strerror(kind)
+        raise type(error)(kind, why, url) from error
+    except StoreError:
+        raise
+    except Exception as error:  # each store's client has errors of its own
+        raise StoreError(
+            getattr(error, "errno", None) or errno.EIO, _first_line(error), url
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = (getattr(error, "strerror", None) or str(error)).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _check_container(store: Any, path: str) -> None:
+    """Raises FileNotFoundError, naming it, where the bucket of a path is missing."""
+    container = path.strip("/").partition("/")[0]
+    if not set(_protocols(store)) & _EXTRAS.keys():
+        return
+    try:
+        store.info(container)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no bucket {container}") from None
+
+
+def _protocols(store: Any) -> tuple[str, ...]:
+    return (store.protocol,) if isinstance(store.protocol, str) else tuple(store.protocol)
+
+
+def _container(url: str) -> str:
+    """`s3://bucket` of a URL."""
+    return "/".join(url.split("/", 3)[:3])
+
+
+def _entries(store: Any, path: str, listed: Any, deep: bool) -> Iterator[tuple[str, State | None]]:
+    """Path below a folder -> state; the folder itself, and what stands for a folder, left out."""
+    above = path.rstrip("/") + "/"
+    for entry in listed:
+        name = store._strip_protocol(entry["name"])
+        inside = name.removeprefix(above)
+        if name == inside or not inside or (deep and entry["name"].endswith("/")):
+            continue
+        yield inside.rstrip("/"), None if entry["type"] == "directory" else _state(entry)
+
+
+def _state(entry: dict[str, Any]) -> State:
+    said = next((str(entry[name]) for name in _VERSIONS if entry.get(name)), "")
+    number = int.from_bytes(hashlib.sha256(said.encode()).digest()[:8], "big") >> 1
+    return State(int(entry["size"] or 0), number)
