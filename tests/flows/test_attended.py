@@ -53,5 +53,5 @@ def test_other_errors_are_as_they_were() -> None:
     def run() -> None:
         raise RuntimeError("ours")
 
-    with pytest.raises(RuntimeError, match="^ours$"):
+    with pytest.raises(RuntimeError, match=r"^ours$"):
         attended(run, Control())
