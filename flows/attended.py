@@ -42,12 +42,21 @@ def attended(run: Callable[[], T], control: Control) -> T:
         return future.result()
     if control.outcome:
         return _without_prefect(control)
-    if type(error).__module__.partition(".")[0] in _PACKAGES_OF_PREFECT:
+    if _is_of_prefect(error):
         raise ServerError(
             f"the Prefect server failed ({type(error).__name__}: {error}); what is finished is "
             "kept, run again to go on"
         ) from error
     raise error
+
+
+def _is_of_prefect(error: BaseException | None) -> bool:
+    """Or of its connection; some of its errors are of Python's own classes, with one of these."""
+    while error is not None:
+        if type(error).__module__.partition(".")[0] in _PACKAGES_OF_PREFECT:
+            return True
+        error = error.__cause__
+    return False
 
 
 def _run(run: Callable[[], T], control: Control, future: Future[T]) -> None:

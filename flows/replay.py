@@ -31,19 +31,11 @@ from flows.version import VERSION, cpu_capability, library_versions
 from manifests.errors import ManifestError, Problem
 from manifests.exporters.finished import FinishedDataset, Row
 from manifests.identity import canonical_json, seed_of, source_id
-from manifests.images import (
-    MOST_MAX_PIXELS,
-    UnusableImage,
-    decode_image,
-    fit_within,
-    image_size,
-    read_file,
-)
+from manifests.images import UnusableImage, decode_image, fit_within, image_size, read_file
 from manifests.plan import Base, Variant
 from manifests.reading import ReadManifest
 from manifests.schema import Manifest
 from manifests.sources import ContentImage, StyleImage, list_content, list_styles
-from manifests.storage import Place, is_in_store
 from nst_core import Encoder, Pair, Preset, Stylizer, load_encoder, resolve_preset
 
 _PEAK = 255.0
@@ -147,9 +139,7 @@ def differences(dataset: FinishedDataset) -> list[str]:
 
 def psnr_db(one: bytes, other: bytes) -> float | None:
     """Peak signal-to-noise ratio of two image files in dB; None for other sizes; inf if equal."""
-    first, second = (
-        np.asarray(decode_image(data, MOST_MAX_PIXELS).image, np.float64) for data in (one, other)
-    )
+    first, second = (np.asarray(decode_image(data).image, np.float64) for data in (one, other))
     if first.shape != second.shape:
         return None
     error = float(np.mean((first - second) ** 2))
@@ -164,12 +154,8 @@ def _manifest_of(dataset: FinishedDataset) -> ReadManifest:
     except (KeyError, ValidationError):
         expected = "does not say what it was made from; `gramflow run` writes it again"
         raise ManifestError([Problem(str(file), None, "", expected)]) from None
-    return ReadManifest(checked, Path(_file_of(dataset.out, where)), {})
-
-
-def _file_of(out: Place, where: str) -> str:
-    """The local file that OUT, which may be in a store, says as `where`."""
-    return where if is_in_store(out) else os.path.normpath(os.path.join(out, where))
+    # Of a dataset in a store the path is a whole one.
+    return ReadManifest(checked, Path(os.path.normpath(os.path.join(dataset.out, where))), {})
 
 
 def _base(origins: Origins, row: Row) -> Base:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from upath import UPath
 
-from manifests.durable import remove_durably
+from manifests import stores
 from manifests.ledger import Ledger
 from manifests.names import is_of_gramflow
 from manifests.storage import Place
-from manifests.stores import list_below, read_bytes
 from manifests.verification import half_written
 
+_ASIDE = ".gramflow/set_aside"
 # As manifests.durable and nst_core name what grows.
 _GROWING = re.compile(r"\d+-[0-9a-f]{16}(?:\.tmp)?")
 
@@ -58,37 +58,38 @@ def prunable(out: Place) -> Pruning:
     unneeded: list[Unneeded] = []
     kept: list[Place] = []
     written = _written(out)
-    aside = out / ".gramflow" / "set_aside"
-    for inside, size_bytes in _files_below(aside):
-        file = aside / inside
-        if is_of_gramflow(file.name) and _sha256(file) in written.get(inside, ()):
+    for inside, size_bytes in _files_below(out / _ASIDE):
+        file = out / _ASIDE / inside
+        if is_of_gramflow(file.name) and _sha256(file) in written[inside]:
             unneeded.append(Unneeded(file, size_bytes, "the plan no longer wants it"))
         else:
             kept.append(file)
-    for growing in half_written(out):
-        if _GROWING.fullmatch(growing.name):
-            size_bytes = growing.lstat().st_size
-            unneeded.append(Unneeded(growing, size_bytes, "half written by a killed run"))
+    for half in half_written(out):
+        if _GROWING.fullmatch(half.name):
+            size_bytes = half.lstat().st_size
+            unneeded.append(Unneeded(half, size_bytes, "half written by a killed run"))
         else:
-            kept.append(growing)
+            kept.append(half)
     return Pruning(tuple(unneeded), tuple(kept))
 
 
 def remove(out: Place, unneeded: Iterable[Unneeded]) -> None:
     """Remove the files, and what folders of set-aside files are then empty."""
     for one in unneeded:
-        remove_durably(one.file)
-    if isinstance(out, UPath):  # a store has no empty folders
+        if isinstance(one.file, UPath):
+            stores.remove(one.file)
+        else:
+            one.file.unlink(missing_ok=True)
+    if isinstance(out, UPath):  # which has no folders of their own
         return
-    for parent, _, _ in os.walk(out / ".gramflow" / "set_aside", topdown=False):
+    for parent, _, _ in os.walk(out / _ASIDE, topdown=False):
         if not os.listdir(parent):
             os.rmdir(parent)
 
 
 def _written(out: Place) -> dict[str, set[str]]:
     """Path of each set-aside file -> hashes of the files that the ledger has by that path."""
-    aside = out / ".gramflow" / "set_aside"
-    written = {inside: set[str]() for inside, _ in _files_below(aside)}
+    written = {inside: set[str]() for inside, _ in _files_below(out / _ASIDE)}
     for row in Ledger(out).rows() if written else ():
         for file, sha256 in (("file", "sha256"), ("mask_file_name", "mask_sha256")):
             if row.get(sha256) and row[file] in written:
@@ -97,10 +98,9 @@ def _written(out: Place) -> dict[str, set[str]]:
 
 
 def _files_below(folder: Place) -> Iterator[tuple[str, int]]:
-    """(path below it, bytes) of all files in a folder and its folders, by name."""
+    """(path below it, bytes) of each file; links are not followed."""
     if isinstance(folder, UPath):
-        listed = sorted(list_below(folder), key=lambda one: one[0])
-        yield from ((inside, state.size_bytes) for inside, state in listed)
+        yield from ((inside, state.size_bytes) for inside, state in stores.list_below(folder))
         return
     for parent, folders, names in os.walk(folder):
         folders.sort()
@@ -112,4 +112,4 @@ def _sha256(file: Place) -> str:
     """Of a file; empty for what is no regular one."""
     if isinstance(file, Path) and (file.is_symlink() or not file.is_file()):
         return ""
-    return hashlib.sha256(read_bytes(file)).hexdigest()
+    return hashlib.sha256(stores.read_bytes(file)).hexdigest()

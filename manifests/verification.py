@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import posixpath
 from array import array
 from collections import Counter, deque
@@ -25,11 +24,11 @@ from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
 from manifests.exporters.folder import EXPORT, has_export_beside, path_beside
 from manifests.exporters.parquet import parquet_name
 from manifests.hashes import Hashes, hash_of, holds
-from manifests.images import MOST_MAX_PIXELS, UnusableImage, image_size
+from manifests.images import MAX_PIXELS, UnusableImage, image_size
 from manifests.ledger import Ledger, LedgerError
 from manifests.lineage import LineageError, check_lineage
 from manifests.names import is_of_gramflow
-from manifests.storage import Place, is_in_store, local_folder, relative
+from manifests.storage import Place, is_in_store, local_folder
 from manifests.stores import is_there, opened, read_bytes
 
 _THREADS = 4
@@ -114,9 +113,8 @@ def verify(dataset: FinishedDataset, seen: Seen) -> Iterator[Finding]:
 
 def files_of(dataset: FinishedDataset, split: str, row: Row) -> list[str]:
     """The row's image and, where it has one, its mask; relative to OUT."""
-    mask = dataset.mask(split, row)
-    image = f"{split}/{row['file_name']}"
-    return [image] if mask is None else [image, relative(mask, dataset.out).replace(os.sep, "/")]
+    names = [row["file_name"], row.get("mask_file_name") or row.get("mask_path")]
+    return [posixpath.normpath(f"{split}/{name}") for name in names if name]
 
 
 def set_aside(dataset: FinishedDataset, finding: Finding) -> bool:
@@ -133,30 +131,33 @@ def set_aside(dataset: FinishedDataset, finding: Finding) -> bool:
 
 def _rows(dataset: FinishedDataset, split: str, seen: Seen) -> Iterator[Finding]:
     """Of a split's rows and their files, which a few threads read."""
+    most_pixels = dataset.about.get("manifest", {}).get("max_pixels", MAX_PIXELS)
     underway: deque[Future[list[Finding]]] = deque()
     threads = THREADS if is_in_store(dataset.out) else _THREADS
     with ThreadPoolExecutor(threads) as pool:
         for row in dataset.rows(split):
             files = files_of(dataset, split, row)
             seen.add(split, row, files)
-            underway.append(pool.submit(_of_row, dataset.out, files, row))
+            underway.append(pool.submit(_of_row, dataset.out, files, row, most_pixels))
             while len(underway) > _AHEAD:
                 yield from underway.popleft().result()
         for one in underway:
             yield from one.result()
 
 
-def _of_row(out: Place, files: list[str], row: Row) -> list[Finding]:
+def _of_row(out: Place, files: list[str], row: Row, most_pixels: int) -> list[Finding]:
     image, *masks = files
     size = row["width"], row["height"]
-    found = list(_of_file(out, image, row.get("sha256", ""), size))
+    found = list(_of_file(out, image, row.get("sha256", ""), size, most_pixels))
     for mask in masks:
-        found += _of_file(out, mask, row.get("mask_sha256", ""), size)
+        found += _of_file(out, mask, row.get("mask_sha256", ""), size, most_pixels)
     found += _of_labels(image, objects_column_of(row), *size)
     return found
 
 
-def _of_file(out: Place, file: str, sha256: str, size: tuple[int, int]) -> Iterator[Finding]:
+def _of_file(
+    out: Place, file: str, sha256: str, size: tuple[int, int], most_pixels: int
+) -> Iterator[Finding]:
     try:
         data = read_bytes(out / file)
     except FileNotFoundError:
@@ -169,7 +170,7 @@ def _of_file(out: Place, file: str, sha256: str, size: tuple[int, int]) -> Itera
         yield Finding("damaged", file, f"its bytes are not those of its row; {_MEND_FIRST}")
         return
     try:
-        own = image_size(data, MOST_MAX_PIXELS)
+        own = image_size(data, most_pixels)
     except UnusableImage as error:
         yield Finding("damaged", file, f"{error}; {_MEND_FIRST}")
         return
@@ -247,16 +248,16 @@ def _ledger(dataset: FinishedDataset, seen: Seen) -> Iterator[Finding]:
 def _leftovers(out: Place) -> Iterator[Finding]:
     for file in half_written(out):
         mend = "left by a killed run; `gramflow run` or `gramflow prune` removes it"
-        yield Finding("leftover", relative(file, out) if isinstance(out, Path) else str(file), mend)
+        yield Finding("leftover", str(file), mend)
 
 
 def half_written(out: Place) -> list[Path]:
     """Files that were growing when a run or an export was killed; none while nobody writes."""
-    folders = [local_folder(out) / "tmp"]
-    if isinstance(out, Path):
-        folders += [out.with_name(path_beside(out, name).name) / ".tmp" for name in _BESIDE]
-    growing = [file for folder in folders for file in sorted(folder.rglob("*")) if file.is_file()]
-    return growing + sorted((local_folder(out) / "styles").glob("*.tmp"))
+    beside = (path_beside(out, name) for name in _BESIDE)
+    own = local_folder(out)
+    folders = [own / "tmp", *(folder / ".tmp" for folder in beside if isinstance(folder, Path))]
+    growing = [file for folder in folders for file in sorted(folder.glob("*")) if file.is_file()]
+    return growing + sorted((own / "styles").glob("*.tmp"))
 
 
 def _exports(dataset: FinishedDataset, seen: Seen) -> Iterator[Finding]:
@@ -282,7 +283,7 @@ def _other_export(file: str, counted: int | None, images: int, format: str) -> I
 
 def _parquet_rows(file: Place) -> int | None:
     try:
-        with opened(file) as table:
-            return int(pq.read_metadata(table).num_rows)
+        with opened(file) as parquet:
+            return int(pq.read_metadata(parquet).num_rows)
     except (OSError, ValueError):  # pyarrow's errors of a damaged file
         return None

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -118,7 +118,7 @@ def prune(
         from manifests.stores import names_in
 
         folder = place(out)
-        if not names_in(folder / ".gramflow"):
+        if not names_in(folder / ".gramflow" / "ledger"):
             complain(f"{out}: expected the output folder of a run", WRONG_USE)
         with in_use(folder):
             pruning = prunable(folder)
@@ -154,12 +154,12 @@ def _findings(
         yield from sampled(dataset, sample, told)
 
 
-def _nobody_writes(out: Place, mend: bool) -> AbstractContextManager[object]:
+def _nobody_writes(out: Place, mend: bool) -> AbstractContextManager[Any]:
     """A dataset that cannot be written to is in use by nobody, and may be looked at."""
     from manifests.in_use import in_use
 
-    read_only = isinstance(out, Path) and not os.access(out / ".gramflow", os.W_OK)
-    return nullcontext() if read_only and not mend else in_use(out)
+    writable = not isinstance(out, Path) or os.access(out / ".gramflow", os.W_OK)
+    return in_use(out) if mend or writable else nullcontext()
 
 
 def _summary(

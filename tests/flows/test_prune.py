@@ -39,7 +39,7 @@ def aside(out: Path) -> list[Path]:
 
 
 def everything(out: Path) -> dict[Path, bytes]:
-    """Every file but the lock, which says who looked last."""
+    """But the lock, which says who had it last."""
     files = (file for file in out.rglob("*") if file.is_file() and file.name != "lock")
     return {file: file.read_bytes() for file in files}
 
