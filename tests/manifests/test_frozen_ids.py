@@ -65,35 +65,28 @@ def test_ids_of_their_parts_stay() -> None:
     assert source_id(A) == "iptnfqqocsngh3cx4rm7ou4wox"
     parameters = canonical_json({"strength": 0.5})
     assert pair_id(A, B, parameters, "e", 3) == "gedrxv7j2hnq5ddnhekfzqtvlr"
-    recipe = ["flip", [{"Flip": {"p": 0.5}}]]
-    varied = variant_id("base", recipe, 12, 3, ["jpeg", 95, "train", None])
+    recipe = canonical_json(["flip", [{"Flip": {"p": 0.5}}]])
+    varied = variant_id("base", recipe, 12, 3, canonical_json(["jpeg", 95, "train", None]))
     assert varied == "gkuesmujujevqrri4duep5py73"
-    assert variant_id("base", None, 0, None, []) == "rbv2sdp7pbmw3cbquhmutoshho"
+    assert variant_id("base", "null", 0, None, "[]") == "rbv2sdp7pbmw3cbquhmutoshho"
     assert digest("content", A.hex(), 48) == "2ohvbzmyrkjkeqjjf62bvg2ze3"
     assert seed_of("id") == 8805077748204080968
 
 
 def test_ids_of_a_plan_stay(tmp_path: Path) -> None:
     bases = list(frozen_plan(tmp_path).bases())
-    assert [(base.id, base.strength, base.variants[-1].file) for base in bases] == [
-        ("mramcgirqtv3kpoycbxjvox6rs", 0.0, "train/cät (1)'s/a-augmented-zlolrwtthvst.jpg"),
-        (
-            "4ouaoaozoomyms7gxff3mtnj5e",
-            0.757,
-            "train/cät (1)'s/a-stylized_augmented-cfgpbecd6nqa.jpg",
-        ),
-        (
-            "aykzsnffl4mbljeirzcd6jg7jz",
-            0.695,
-            "train/cät (1)'s/a-stylized_augmented-qd2j52res6r3.jpg",
-        ),
-        ("wen7uv3qtnhkghl3okwtzgfgsy", 0.0, "train/dog/b-augmented-nhxnltna3dvd.jpg"),
-        ("f6grmuc6mp3sm3ysru6huv5kdx", 0.33, "train/dog/b-stylized_augmented-odubwcl52nfl.jpg"),
-        ("xwoweuqomm5wgs555sq75hmr3u", 0.414, "train/dog/b-stylized_augmented-kqjvnqet4kjo.jpg"),
-        ("md6m4phctrcf3z7md2stwbqzmk", 0.0, "val/c-original-z23sq4wa6eed.jpg"),
-        ("viilshcovvfgmezlcf45rxlshn", 0.0, "train/d-augmented-kucmelp3tj26.jpg"),
-        ("geny56mae7kwtacq3xkpgnrzev", 0.704, "train/d-stylized_augmented-doozyqzoubq7.jpg"),
-        ("s6kzjijy3wgmnnxnjnwpyofmi2", 0.791, "train/d-stylized_augmented-ei4ny4cpkh2f.jpg"),
+    names = [base.variants[-1].file.rpartition("/")[2] for base in bases]
+    assert [(base.id, base.strength, name) for base, name in zip(bases, names)] == [
+        ("mramcgirqtv3kpoycbxjvox6rs", 0.0, "a-augmented-zlolrwtthvst.jpg"),
+        ("4ouaoaozoomyms7gxff3mtnj5e", 0.757, "a-stylized_augmented-cfgpbecd6nqa.jpg"),
+        ("aykzsnffl4mbljeirzcd6jg7jz", 0.695, "a-stylized_augmented-qd2j52res6r3.jpg"),
+        ("wen7uv3qtnhkghl3okwtzgfgsy", 0.0, "b-augmented-nhxnltna3dvd.jpg"),
+        ("f6grmuc6mp3sm3ysru6huv5kdx", 0.33, "b-stylized_augmented-odubwcl52nfl.jpg"),
+        ("xwoweuqomm5wgs555sq75hmr3u", 0.414, "b-stylized_augmented-kqjvnqet4kjo.jpg"),
+        ("md6m4phctrcf3z7md2stwbqzmk", 0.0, "c-original-z23sq4wa6eed.jpg"),
+        ("viilshcovvfgmezlcf45rxlshn", 0.0, "d-augmented-kucmelp3tj26.jpg"),
+        ("geny56mae7kwtacq3xkpgnrzev", 0.704, "d-stylized_augmented-doozyqzoubq7.jpg"),
+        ("s6kzjijy3wgmnnxnjnwpyofmi2", 0.791, "d-stylized_augmented-ei4ny4cpkh2f.jpg"),
     ]
     variants = [variant for base in bases for variant in base.variants]
     assert len(variants) == 58
