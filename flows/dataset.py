@@ -32,9 +32,10 @@ from flows.progress import (
 )
 from flows.version import VERSION
 from manifests.chunks import Chunk
-from manifests.comparison import FilesOnDisk, Todo, first_images
+from manifests.comparison import FilesOnDisk, Todo
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
+from manifests.extent import extent_of
 from manifests.in_use import in_use
 
 # Enough threads for any number of lanes; how many chunks are underway is limited below.
@@ -108,32 +109,17 @@ def stylize_dataset(
 def _make(job: Job, control: Control, limit: int | None, retry_failed: bool) -> Summary:
     job.ledger.clear_temporary()
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
-
-    images = pending = 0
-    for chunk in job.chunks():
-        images += chunk.images
-        pending += todo.of_chunk(chunk).images
-    to_do = pending if limit is None else min(limit, pending)
-
-    def chunks_to_do() -> Iterator[Chunk]:
-        return _limited((todo.of_chunk(chunk) for chunk in job.chunks()), to_do)
-
-    tasks = pairs = 0
-    work = 0.0
-    for chunk in chunks_to_do():
-        tasks += 1
-        pairs += chunk.pairs
-        work += job.work(chunk)
-    control.tell(Started(images, to_do, pairs, work))
+    extent = extent_of(job.chunks, todo, job.work, limit)
+    control.tell(Started(extent.images, extent.to_do, extent.pairs, extent.work))
 
     tally = _Tally()
-    chunks = chunks_to_do()
-    with chunk_worker(job, tasks, control) as work_chunk:
+    chunks = extent.chunks()
+    with chunk_worker(job, extent.tasks, control) as work_chunk:
         run = _Run(job, work_chunk, control, tally)
-        if tasks <= _TASKS_PER_FLOW:
+        if extent.tasks <= _TASKS_PER_FLOW:
             _run_chunks(run, chunks)
         else:
-            _run_in_parts(run, chunks, parts=-(-tasks // _TASKS_PER_FLOW))
+            _run_in_parts(run, chunks, parts=-(-extent.tasks // _TASKS_PER_FLOW))
     if tally.error is not None:
         raise tally.error
 
@@ -153,7 +139,7 @@ def _make(job: Job, control: Control, limit: int | None, retry_failed: bool) -> 
         left_out=exported.left_out.total(),
         dataset=exported.images,
         failures=tuple((path, why, n) for (path, why), n in sorted(exported.failures.items())),
-        left=pending - tally.settled,
+        left=extent.pending - tally.settled,
         stopped=stopped,
         set_aside=exported.set_aside,
         exports=exports,
@@ -251,17 +237,6 @@ def _run_in_parts(run: _Run, chunks: Iterator[Chunk], parts: int) -> None:
     )
     for part in range(1, parts + 1):
         part_flow(part)
-
-
-def _limited(chunks: Iterable[Chunk], limit: int) -> Iterator[Chunk]:
-    """The chunks that have something to do, up to `limit` images."""
-    for chunk in chunks:
-        if limit <= 0:
-            return
-        cut = first_images(chunk, limit)
-        limit -= cut.images
-        if cut.images:
-            yield cut
 
 
 def _told_as_hashing(control: Control) -> Callable[[], None]:
