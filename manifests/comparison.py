@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+
+import numpy as np
 
 from manifests.chunks import Chunk
 from manifests.ledger import Ids, Ledger
@@ -18,7 +23,7 @@ class FilesOnDisk:
 
     def __init__(self, out: Path) -> None:
         self._out = out
-        self._names: dict[str, set[str]] = {}
+        self._names: dict[str, _Names] = {}
 
     def __contains__(self, file: str) -> bool:
         folder, _, name = file.rpartition("/")
@@ -31,19 +36,50 @@ class FilesOnDisk:
 
     def left(self) -> Iterator[str]:
         """Files of all folders of the dataset that are on the list, hidden folders left out."""
-        for parent, folders, _ in os.walk(self._out):
+        for parent, folders, names in os.walk(self._out):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             folder = os.path.relpath(parent, self._out).replace(os.sep, "/")
             if folder != ".":
-                yield from (f"{folder}/{name}" for name in sorted(self._listed(folder)))
+                listed = self._listed(folder)
+                yield from (f"{folder}/{name}" for name in sorted(names) if name in listed)
 
-    def _listed(self, folder: str) -> set[str]:
+    def _listed(self, folder: str) -> _Names:
         if folder not in self._names:
-            try:
-                self._names[folder] = set(os.listdir(self._out / folder))
-            except FileNotFoundError:
-                self._names[folder] = set()
+            self._names[folder] = _Names(_names_in(self._out / folder))
         return self._names[folder]
+
+
+def _names_in(folder: Path) -> Iterator[str]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry.name
+
+
+class _Names:
+    """Names of one folder's files in nine bytes each, for a folder may have millions.
+
+    By Python's own hash: that two names share one has a chance of 5e-20.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        hashes = np.unique(np.fromiter(map(hash, names), np.int64))
+        self._hashes = array("q", hashes.tobytes())
+        self._is_off = bytearray(len(hashes))
+
+    def __contains__(self, name: str) -> bool:
+        place = self._place(name)
+        return place is not None and not self._is_off[place]
+
+    def discard(self, name: str) -> None:
+        place = self._place(name)
+        if place is not None:
+            self._is_off[place] = True
+
+    def _place(self, name: str) -> int | None:
+        wanted = hash(name)
+        place = bisect_left(self._hashes, wanted)
+        there = place < len(self._hashes) and self._hashes[place] == wanted
+        return place if there else None
 
 
 @dataclass(frozen=True, slots=True)

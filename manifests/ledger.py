@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,9 @@ class Ids:
         left_out: not made, because their pair kept too little of its content's structure.
     """
 
-    done: frozenset[str]
-    failed: frozenset[str]
-    left_out: frozenset[str] = frozenset()
+    done: Set[str]
+    failed: Set[str]
+    left_out: Set[str] = frozenset()
 
 
 class Ledger:
@@ -65,8 +65,11 @@ class Ledger:
             done.update(header["done"])
             failed.update(header["failed"])
             left_out.update(header["left_out"])
-        settled = done | left_out
-        return Ids(frozenset(done), frozenset(failed - settled), frozenset(left_out - done))
+        # In place: a copy of a million ids is as much memory as the rest of a run takes.
+        failed -= done
+        failed -= left_out
+        left_out -= done
+        return Ids(done, failed, left_out)
 
     def rows(self) -> Iterator[Row]:
         """All rows of all records, in the order of the plans they were made by."""
