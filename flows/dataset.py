@@ -30,6 +30,7 @@ from flows.progress import (
     Stopped,
     current_control,
 )
+from flows.server import expect_task_records
 from flows.version import VERSION
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
@@ -215,6 +216,7 @@ def _run_chunks(run: _Run, chunks: Iterable[Chunk]) -> None:
         named = _chunk_task.with_options(
             task_run_name=f"chunk {chunk.number} · {chunk.images} images"
         )
+        expect_task_records()
         future = named.submit(quote(run), quote(chunk))
         future.add_done_callback(lambda _: places.release())
         futures.append(future)

@@ -7,10 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +32,10 @@ _SETTINGS = {
 }
 
 
+# Set once this process has run a task, whose records a server may not have written yet.
+_has_task_records = threading.Event()
+
+
 class ServerError(RuntimeError):
     """No Prefect server to talk to; the message says why and what to do."""
 
@@ -41,7 +46,7 @@ def home_of(out: Path) -> Path:
 
 
 @contextmanager
-def prefect_server(home: Path) -> Iterator[str]:
+def prefect_server(home: Path, meanwhile: Callable[[], None] = lambda: None) -> Iterator[str]:
     """The API's address, in PREFECT_API_URL while the block runs. Enter it before prefect is
     imported.
 
@@ -50,6 +55,8 @@ def prefect_server(home: Path) -> Iterator[str]:
 
     Args:
         home: PREFECT_HOME, unless the user has set one.
+        meanwhile: called while the server comes up, which takes seconds; prefect may be imported
+            there. What it raises ends the server.
 
     Raises:
         ServerError: if it does not come up, or that of PREFECT_API_URL does not answer.
@@ -58,6 +65,7 @@ def prefect_server(home: Path) -> Iterator[str]:
         os.environ.setdefault(name, value)
     if os.environ.get("PREFECT_API_URL"):
         _check_answers(os.environ["PREFECT_API_URL"])
+        meanwhile()
         yield os.environ["PREFECT_API_URL"]
         return
     home = Path(os.environ.setdefault("PREFECT_HOME", str(home.absolute())))
@@ -75,12 +83,18 @@ def prefect_server(home: Path) -> Iterator[str]:
         )
     os.environ["PREFECT_API_URL"] = url
     try:
+        meanwhile()
         _wait_until_healthy(url, guard, log)
         yield url
     finally:
         _drain()
         del os.environ["PREFECT_API_URL"]
         _stop(guard)
+
+
+def expect_task_records() -> None:
+    """Call it before a task is submitted: the server of this process waits for its records."""
+    _has_task_records.set()
 
 
 def _check_answers(url: str) -> None:
@@ -119,7 +133,8 @@ def _drain() -> None:
 
     APILogHandler().flush()
     EventsWorker.drain_all(timeout=_STOP_TIMEOUT_S)
-    time.sleep(_RECORDER_S)
+    if _has_task_records.is_set():
+        time.sleep(_RECORDER_S)
 
 
 def _stop(guard: subprocess.Popen[bytes]) -> None:

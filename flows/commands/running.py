@@ -32,14 +32,20 @@ def run_manifest(
     weights: Path | None = None,
 ) -> int:
     """Run the flow under a Prefect server; exit status."""
-    from flows.job import check_manifest, output_folder, read_for_run
     from flows.progress import Control, controlled_by
+    from flows.reading import output_folder, read_for_run
     from flows.server import home_of, prefect_server
     from flows.terminal import RunDisplay
 
     read = read_for_run(manifest, out, encoder, weights)
-    check_manifest(read)
-    with prefect_server(home_of(output_folder(read))):
+
+    def checked() -> None:
+        from flows.job import check_manifest
+
+        check_manifest(read)
+        import flows.dataset  # noqa: F401
+
+    with prefect_server(home_of(output_folder(read)), meanwhile=checked):
         from flows.dataset import stylize_dataset
 
         with RunDisplay(out_console) as display:
