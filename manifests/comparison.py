@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-from array import array
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
-import numpy as np
-
 from manifests.chunks import Chunk
+from manifests.hashes import Checklist
 from manifests.ledger import Ids, Ledger
 from manifests.plan import Base, Plan, Variant
 
@@ -23,7 +20,7 @@ class FilesOnDisk:
 
     def __init__(self, out: Path) -> None:
         self._out = out
-        self._names: dict[str, _Names] = {}
+        self._names: dict[str, Checklist] = {}
 
     def __contains__(self, file: str) -> bool:
         folder, _, name = file.rpartition("/")
@@ -43,9 +40,9 @@ class FilesOnDisk:
                 listed = self._listed(folder)
                 yield from (f"{folder}/{name}" for name in sorted(names) if name in listed)
 
-    def _listed(self, folder: str) -> _Names:
+    def _listed(self, folder: str) -> Checklist:
         if folder not in self._names:
-            self._names[folder] = _Names(_names_in(self._out / folder))
+            self._names[folder] = Checklist(_names_in(self._out / folder))
         return self._names[folder]
 
 
@@ -53,33 +50,6 @@ def _names_in(folder: Path) -> Iterator[str]:
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             yield entry.name
-
-
-class _Names:
-    """Names of one folder's files in nine bytes each, for a folder may have millions.
-
-    By Python's own hash: that two names share one has a chance of 5e-20.
-    """
-
-    def __init__(self, names: Iterable[str]) -> None:
-        hashes = np.unique(np.fromiter(map(hash, names), np.int64))
-        self._hashes = array("q", hashes.tobytes())
-        self._is_off = bytearray(len(hashes))
-
-    def __contains__(self, name: str) -> bool:
-        place = self._place(name)
-        return place is not None and not self._is_off[place]
-
-    def discard(self, name: str) -> None:
-        place = self._place(name)
-        if place is not None:
-            self._is_off[place] = True
-
-    def _place(self, name: str) -> int | None:
-        wanted = hash(name)
-        place = bisect_left(self._hashes, wanted)
-        there = place < len(self._hashes) and self._hashes[place] == wanted
-        return place if there else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from manifests.comparison import FilesOnDisk
 from manifests.durable import remove_durably, write_whole, written_whole
+from manifests.hashes import Checklist
 from manifests.label_rows import numbered
 from manifests.ledger import Ledger, Row, json_line
 from manifests.names import EXTENSION, STEM
@@ -62,7 +63,7 @@ def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str
     files = FilesOnDisk(out)
     place = {category.name: index for index, category in enumerate(plan.categories)}
     all_masked = all(content.labels.semantic_mask for content in plan.content)
-    wanted = {variant.id for base in plan.bases() for variant in base.variants}
+    wanted = Checklist(variant.id for base in plan.bases() for variant in base.variants)
     failed: dict[str, Row] = {}
     with ExitStack() as open_files:
         indexes: dict[str, BinaryIO] = {}
@@ -72,7 +73,7 @@ def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str
                 continue
             if "left_out" in row:
                 failed.pop(variant_id, None)
-                wanted.remove(variant_id)
+                wanted.discard(variant_id)
                 exported.left_out[row["content_path"], row["style_path"], row["left_out"]] += 1
                 continue
             if "error" in row:
@@ -82,7 +83,7 @@ def export_imagefolder(out: Path, plan: Plan, ledger: Ledger, about: Mapping[str
             if not all(file in files for file in made):
                 continue
             failed.pop(variant_id, None)
-            wanted.remove(variant_id)
+            wanted.discard(variant_id)
             for file in made:
                 files.discard(file)
             split = row["split"]
