@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,27 @@ def test_the_server_lives_as_long_as_the_block(tmp_path: Path, no_server: None) 
         port = url.split(":")[2].split("/")[0]
         assert processes_with(f"--port {port}")
     assert "PREFECT_API_URL" not in os.environ
+    wait_until(lambda: not processes_with(f"--port {port}"), "the server is gone", seconds=10)
+
+
+def test_what_is_done_while_it_comes_up_ends_it_if_it_fails(
+    tmp_path: Path, no_server: None
+) -> None:
+    urls: list[str] = []
+
+    def fail() -> None:
+        urls.append(os.environ["PREFECT_API_URL"])
+        with pytest.raises(OSError, match="refused"):
+            urllib.request.urlopen(f"{urls[0]}/health")
+        raise ValueError("wrong manifest")
+
+    with (
+        pytest.raises(ValueError, match="wrong manifest"),
+        prefect_server(tmp_path / "home", meanwhile=fail),
+    ):
+        raise AssertionError("the block is not entered")
+    assert "PREFECT_API_URL" not in os.environ
+    port = urls[0].split(":")[2].split("/")[0]
     wait_until(lambda: not processes_with(f"--port {port}"), "the server is gone", seconds=10)
 
 
@@ -87,4 +110,6 @@ def test_a_run_without_a_server_of_the_users_brings_its_own(
     status, output = finished("run", job.manifest)
     assert status == 0, output
     assert "36 images in" in output
-    assert (job.folder / "out.prefect" / "prefect.db").exists()
+    with closing(sqlite3.connect(job.folder / "out.prefect" / "prefect.db")) as database:
+        ended = database.execute("select count(*) from task_run where state_type = 'COMPLETED'")
+        assert ended.fetchone() == (len(list((job.out / ".gramflow" / "ledger").iterdir())),)
