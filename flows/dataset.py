@@ -22,7 +22,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
 from flows.engine import choose_devices
-from flows.job import Job, output_folder, prepare, read_for_run
+from flows.job import Job, prepare
 from flows.progress import (
     ChunkDone,
     Control,
@@ -34,14 +34,17 @@ from flows.progress import (
     current_control,
     outcome_kept,
 )
+from flows.reading import output_folder, read_for_run
 from flows.runners import Runner, Workers, check_answers, check_runner, workers
+from flows.server import expect_task_records
 from flows.turns import folder_to_itself, gpu_slots
 from flows.version import VERSION, cpu_capability, library_versions
 from manifests.chunks import Chunk
-from manifests.comparison import FilesOnDisk, Todo, first_images
+from manifests.comparison import FilesOnDisk, Todo
 from manifests.durable import check_stays_inside
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
+from manifests.extent import extent_of
 from manifests.plan import Plan, stylize_parameters
 from manifests.storage import Place, is_in_store, place
 
@@ -156,32 +159,17 @@ def _make(
         check_stays_inside(job.out / folder, job.out)
     job.ledger.clear_temporary()
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
-
-    images = pending = 0
-    for chunk in job.chunks():
-        images += chunk.images
-        pending += todo.of_chunk(chunk).images
-    to_do = pending if limit is None else min(limit, pending)
-
-    def chunks_to_do() -> Iterator[Chunk]:
-        return _limited((todo.of_chunk(chunk) for chunk in job.chunks()), to_do)
-
-    tasks = pairs = 0
-    work = 0.0
-    for chunk in chunks_to_do():
-        tasks += 1
-        pairs += chunk.pairs
-        work += job.workshop.work(chunk)
-    control.tell(Started(images, to_do, pairs, work))
+    extent = extent_of(job.chunks, todo, job.workshop.work, limit)
+    control.tell(Started(extent.images, extent.to_do, extent.pairs, extent.work))
 
     tally = _Tally()
-    chunks = chunks_to_do()
-    with runner_of(job, tasks, control) as those:
+    chunks = extent.chunks()
+    with runner_of(job, extent.tasks, control) as those:
         run = _Run(job.plan.manifest.name, those, control, tally)
-        if tasks <= _TASKS_PER_FLOW:
+        if extent.tasks <= _TASKS_PER_FLOW:
             _run_chunks(run, chunks)
         else:
-            _run_in_parts(run, chunks, parts=-(-tasks // _TASKS_PER_FLOW))
+            _run_in_parts(run, chunks, parts=-(-extent.tasks // _TASKS_PER_FLOW))
     if tally.error is not None:
         raise tally.error
 
@@ -200,7 +188,7 @@ def _make(
         job.out,
         tally.made,
         tally.failed,
-        pending - tally.settled,
+        extent.pending - tally.settled,
         exported.images,
     )
     return Summary(
@@ -210,7 +198,7 @@ def _make(
         left_out=exported.left_out.total(),
         dataset=exported.images,
         failures=tuple((path, why, n) for (path, why), n in sorted(exported.failures.items())),
-        left=pending - tally.settled,
+        left=extent.pending - tally.settled,
         stopped=stopped,
         set_aside=exported.set_aside,
         exports=exports,
@@ -286,6 +274,7 @@ def _run_chunks(run: _Run, chunks: Iterable[Chunk]) -> None:
         named = _chunk_task.with_options(
             task_run_name=f"chunk {chunk.number} · {chunk.images} images"
         )
+        expect_task_records()
         future = named.submit(quote(run), quote(chunk))
         future.add_done_callback(lambda _: places.release())
         futures.append(future)
@@ -308,17 +297,6 @@ def _run_in_parts(run: _Run, chunks: Iterator[Chunk], parts: int) -> None:
     )
     for part in range(1, parts + 1):
         part_flow(part)
-
-
-def _limited(chunks: Iterable[Chunk], limit: int) -> Iterator[Chunk]:
-    """The chunks that have something to do, up to `limit` images."""
-    for chunk in chunks:
-        if limit <= 0:
-            return
-        cut = first_images(chunk, limit)
-        limit -= cut.images
-        if cut.images:
-            yield cut
 
 
 def _logged_too(tell: Callable[[Event], None]) -> Callable[[Event], None]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -146,10 +147,10 @@ def nominal_seconds(stylizer: Stylizer | None) -> Callable[[Base], float]:
         return lambda base: _NOMINAL_S_PER_VARIANT * len(base.variants)
     per_pixel_s = _flop_per_pixel(stylizer.encoder) / _NOMINAL_FLOP_PER_S[stylizer.device.type]
 
+    pixels_in_all = cache(stylizer.pixels_in_all)
+
     def seconds(base: Base) -> float:
-        pixels = 0
-        if base.style is not None:
-            pixels = stylizer.pixels_in_all(base.height, base.width)
+        pixels = 0 if base.style is None else pixels_in_all(base.height, base.width)
         return per_pixel_s * pixels + _NOMINAL_S_PER_VARIANT * len(base.variants)
 
     return seconds

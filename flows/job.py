@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from flows.engine import (
     output_size,
     resolve_engine,
 )
+from flows.reading import output_folder
 from flows.workshop import Workshop
 from manifests.chunks import Chunk, chunks
 from manifests.durable import check_stays_inside
@@ -30,9 +31,9 @@ from manifests.errors import ManifestError, Problem
 from manifests.facts import FactsCache
 from manifests.ledger import Ledger
 from manifests.plan import Engine, Plan
-from manifests.reading import ReadManifest, read_manifest
+from manifests.reading import ReadManifest
 from manifests.sources import ListedContent, list_content, list_styles, listed_pairs
-from manifests.storage import Place, local_folder, normal, place
+from manifests.storage import Place, local_folder, normal
 from manifests.stores import check_store
 from nst_core import ENCODERS, Stylizer
 
@@ -75,33 +76,6 @@ class Job:
     def chunks(self) -> Iterator[Chunk]:
         """All chunks of the plan, whether done or not."""
         return chunks(self.plan.bases(), nominal_seconds(self.stylizer))
-
-
-def read_for_run(
-    manifest: Path,
-    out: str | Path | None = None,
-    encoder: str | None = None,
-    weights: Path | None = None,
-) -> ReadManifest:
-    """The manifest with what the command line replaces.
-
-    Raises:
-        ManifestError: with every problem found.
-    """
-    read = read_manifest(manifest)
-    whole = read.manifest
-    output, stylize = whole.output, whole.stylize
-    if out is not None:
-        output = output.model_copy(update={"path": str(place(str(out)).absolute())})
-    if encoder is not None:
-        stylize = stylize.model_copy(update={"encoder": encoder, "weights": None})
-    if weights is not None:
-        stylize = stylize.model_copy(update={"weights": str(weights.expanduser().absolute())})
-    return replace(read, manifest=whole.model_copy(update={"output": output, "stylize": stylize}))
-
-
-def output_folder(read: ReadManifest) -> Place:
-    return read.resolve(read.manifest.output.path)
 
 
 def check_manifest(read: ReadManifest) -> ListedContent:

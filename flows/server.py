@@ -8,10 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,10 @@ _SETTINGS = {
 }
 
 
+# Set once this process has run a task, whose records a server may not have written yet.
+_has_task_records = threading.Event()
+
+
 class ServerError(RuntimeError):
     """No Prefect server to talk to; the message says why and what to do."""
 
@@ -57,7 +62,7 @@ def home_of(out: Place) -> Path:
 
 
 @contextmanager
-def prefect_server(home: Path) -> Iterator[str]:
+def prefect_server(home: Path, meanwhile: Callable[[], None] = lambda: None) -> Iterator[str]:
     """The API's address, in PREFECT_API_URL while the block runs. Enter it before prefect is
     imported.
 
@@ -66,12 +71,16 @@ def prefect_server(home: Path) -> Iterator[str]:
 
     Args:
         home: PREFECT_HOME, unless the user has set one.
+        meanwhile: called while the server comes up, which takes seconds; prefect may be imported
+            there. What it raises ends the server.
 
     Raises:
         ServerError: if it does not come up, or that of PREFECT_API_URL does not answer.
     """
     if os.environ.get("PREFECT_API_URL"):
-        yield users_server()
+        url = users_server()
+        meanwhile()
+        yield url
         return
     _apply_settings()
     home = Path(os.environ.setdefault("PREFECT_HOME", str(home.absolute())))
@@ -92,6 +101,7 @@ def prefect_server(home: Path) -> Iterator[str]:
         )
     os.environ["PREFECT_API_URL"] = url
     try:
+        meanwhile()
         _wait_until_healthy(url, guard, log)
         _have_it_kept_up(guard)
         yield url
@@ -100,6 +110,11 @@ def prefect_server(home: Path) -> Iterator[str]:
             _drain()
         del os.environ["PREFECT_API_URL"]
         _stop(guard)
+
+
+def expect_task_records() -> None:
+    """Call it before a task is submitted: the server of this process waits for its records."""
+    _has_task_records.set()
 
 
 @cache  # once a process
@@ -199,7 +214,8 @@ def _drain() -> None:
 
     APILogHandler().flush()
     EventsWorker.drain_all(timeout=_STOP_TIMEOUT_S)
-    time.sleep(_RECORDER_S)
+    if _has_task_records.is_set():
+        time.sleep(_RECORDER_S)
 
 
 def _stop(guard: subprocess.Popen[bytes]) -> None:

@@ -49,14 +49,15 @@ def chunks(bases: Iterable[Base], seconds: Callable[[Base], float]) -> Iterator[
     weight: dict[tuple[bool, int, int], tuple[float, int]] = {}
     for base in bases:
         shape = (base.style is not None, base.height, base.width)
+        own_work, own_images = seconds(base), len(base.variants)
         work, images = weight.get(shape, (0.0, 0))
-        full = work + seconds(base) > TARGET_SECONDS or images + len(base.variants) > MAX_IMAGES
+        full = work + own_work > TARGET_SECONDS or images + own_images > MAX_IMAGES
         if shape in growing and full:
             yield Chunk(number, tuple(growing.pop(shape)))
             number += 1
             work, images = 0.0, 0
         growing.setdefault(shape, []).append(base)
-        weight[shape] = (work + seconds(base), images + len(base.variants))
+        weight[shape] = (work + own_work, images + own_images)
     for rest in growing.values():
         yield Chunk(number, tuple(rest))
         number += 1

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
+from pathlib import Path
 
 from upath import UPath
 
 from manifests.chunks import Chunk
 from manifests.durable import check_stays_inside
+from manifests.hashes import Checklist
 from manifests.ledger import Ids, Ledger
 from manifests.plan import Base, Plan, Variant
 from manifests.storage import Place
-from manifests.stores import list_below, list_folder, names_in
+from manifests.stores import list_below, list_folder
 
 
 class FilesOnDisk:
@@ -29,7 +32,9 @@ class FilesOnDisk:
 
     def __init__(self, out: Place) -> None:
         self._out = out
-        self._names = _names_in_store(out) if isinstance(out, UPath) else {}
+        self._names: dict[str, Checklist | set[str]] = {}
+        if isinstance(out, UPath):
+            self._names.update(_names_in_store(out))
 
     def __contains__(self, file: str) -> bool:
         folder, _, name = file.rpartition("/")
@@ -44,18 +49,21 @@ class FilesOnDisk:
         """Files of all folders of the dataset that are on the list, hidden folders left out."""
         if isinstance(self._out, UPath):
             for folder in sorted(self._names):
-                yield from (f"{folder}/{name}" for name in sorted(self._names[folder]))
+                listed = self._names[folder]
+                assert isinstance(listed, set)
+                yield from (f"{folder}/{name}" for name in sorted(listed))
             return
-        for parent, folders, _ in os.walk(self._out):
+        for parent, folders, names in os.walk(self._out):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             folder = os.path.relpath(parent, self._out).replace(os.sep, "/")
             if folder != ".":
-                yield from (f"{folder}/{name}" for name in sorted(self._listed(folder)))
+                listed = self._listed(folder)
+                yield from (f"{folder}/{name}" for name in sorted(names) if name in listed)
 
-    def _listed(self, folder: str) -> set[str]:
+    def _listed(self, folder: str) -> Checklist | set[str]:
         if folder not in self._names and not isinstance(self._out, UPath):
             check_stays_inside(self._out / folder, self._out)
-            self._names[folder] = set(names_in(self._out / folder))
+            self._names[folder] = Checklist(_names_in(self._out / folder))
         return self._names.setdefault(folder, set())
 
 
@@ -68,6 +76,12 @@ def _names_in_store(out: UPath) -> dict[str, set[str]]:
                 folder, _, name = f"{first}/{inside}".rpartition("/")
                 names[folder].add(name)
     return names
+
+
+def _names_in(folder: Path) -> Iterator[str]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from manifests.comparison import FilesOnDisk
 from manifests.durable import move, remove_durably, write_whole, written_whole
+from manifests.hashes import Checklist
 from manifests.label_rows import numbered
 from manifests.ledger import Ledger, Row, json_line
 from manifests.names import is_of_gramflow
@@ -63,7 +64,7 @@ def export_imagefolder(
     files = FilesOnDisk(out)
     place = {category.name: index for index, category in enumerate(plan.categories)}
     all_masked = all(content.labels.semantic_mask for content in plan.content)
-    wanted = {variant.id for base in plan.bases() for variant in base.variants}
+    wanted = Checklist(variant.id for base in plan.bases() for variant in base.variants)
     failed: dict[str, Row] = {}
     repeated = ledger.repeated()
     with ExitStack() as open_files:
@@ -74,7 +75,7 @@ def export_imagefolder(
                 continue
             if "left_out" in row:
                 failed.pop(variant_id, None)
-                wanted.remove(variant_id)
+                wanted.discard(variant_id)
                 exported.left_out[row["content_path"], row["style_path"], row["left_out"]] += 1
                 continue
             if "error" in row:
@@ -88,7 +89,7 @@ def export_imagefolder(
                 if repeated[variant_id] and not _is_of(out / row["file"], row):
                     continue
             failed.pop(variant_id, None)
-            wanted.remove(variant_id)
+            wanted.discard(variant_id)
             for file in made:
                 files.discard(file)
             split = row["split"]

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from typing import Any
 
-_ID_CHARACTERS = 26  # of base32: 130 bits
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
+# What ten bits come to.
+_TWO_CHARACTERS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _SHORT_ID_CHARACTERS = 12  # 60 bits: enough among the files of one name
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def canonical_json(value: Any) -> str:
     """One text for one value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def digest(*parts: Any) -> str:
     """Id of a sequence of plain values (text, numbers, lists, mappings)."""
-    return _encode(hashlib.sha256(canonical_json(parts).encode()).digest())
+    return _id_of(canonical_json(parts))
 
 
 def source_id(content_sha256: bytes) -> str:
@@ -30,14 +32,21 @@ def pair_id(
     content_sha256: bytes, style_sha256: bytes, parameters: str, encoder_sha256: str, seed: int
 ) -> str:
     """Id of a stylized image; `parameters` is the canonical JSON of all that shapes it."""
-    return digest(
-        "pair", content_sha256.hex(), style_sha256.hex(), parameters, encoder_sha256, seed
-    )
+    quoted = canonical_json([parameters, encoder_sha256, seed])
+    return _id_of(f'["pair","{content_sha256.hex()}","{style_sha256.hex()}",{quoted[1:]}')
 
 
-def variant_id(base_id: str, recipe: Any, index: int, seed: int | None, output: Any) -> str:
-    """Id of one file that comes out."""
-    return digest("variant", base_id, recipe, index, seed, output)
+def variant_id(base_id: str, recipe: str, index: int, seed: int | None, output: str) -> str:
+    """Id of one file that comes out.
+
+    A plan has so many that what they share is given as text that is made once.
+
+    Args:
+        recipe: canonical JSON of its name and steps, `null` for none.
+        output: canonical JSON of all that else shapes the file.
+    """
+    drawn_by = "null" if seed is None else seed
+    return _id_of(f'["variant","{base_id}",{recipe},{index},{drawn_by},{output}]')
 
 
 def short_id(full_id: str) -> str:
@@ -51,5 +60,16 @@ def seed_of(*parts: Any) -> int:
     return int.from_bytes(number, "big") >> 1
 
 
-def _encode(sha256: bytes) -> str:
-    return base64.b32encode(sha256).decode("ascii").lower()[:_ID_CHARACTERS]
+def _id_of(text: str) -> str:
+    """The first 130 bits of its sha256 as base32, in small letters.
+
+    As base64.b32encode has them, but six times as fast: a plan has millions.
+    """
+    bits = int.from_bytes(hashlib.sha256(text.encode()).digest()[:17], "big") >> 6
+    two, first, rest = _TWO_CHARACTERS, bits >> 60, bits & (1 << 60) - 1
+    return (
+        f"{two[first >> 60]}{two[first >> 50 & 1023]}{two[first >> 40 & 1023]}"
+        f"{two[first >> 30 & 1023]}{two[first >> 20 & 1023]}{two[first >> 10 & 1023]}"
+        f"{two[first & 1023]}{two[rest >> 50]}{two[rest >> 40 & 1023]}{two[rest >> 30 & 1023]}"
+        f"{two[rest >> 20 & 1023]}{two[rest >> 10 & 1023]}{two[rest & 1023]}"
+    )

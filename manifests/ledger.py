@@ -6,7 +6,7 @@ import json
 import shutil
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -39,9 +39,9 @@ class Ids:
         left_out: not made, because their pair kept too little of its content's structure.
     """
 
-    done: frozenset[str]
-    failed: frozenset[str]
-    left_out: frozenset[str] = frozenset()
+    done: Set[str]
+    failed: Set[str]
+    left_out: Set[str] = frozenset()
 
 
 class Ledger:
@@ -73,8 +73,11 @@ class Ledger:
             done.update(header["done"])
             failed.update(header["failed"])
             left_out.update(header["left_out"])
-        settled = done | left_out
-        return Ids(frozenset(done), frozenset(failed - settled), frozenset(left_out - done))
+        # In place: a copy of a million ids is as much memory as the rest of a run takes.
+        failed -= done
+        failed -= left_out
+        left_out -= done
+        return Ids(done, failed, left_out)
 
     def repeated(self) -> dict[str, int]:
         """Ids that several records have as done, for their files were lost -> how many have."""

@@ -100,6 +100,26 @@ class Base:
         return "stylized" if variant.recipe is None else "stylized_augmented"
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the variants of one content image have in common, made once for all of them.
+
+    Attributes:
+        output, varied_output: canonical JSON for the ids of those without and with a recipe.
+        start: of their files' paths, folders included.
+    """
+
+    output: str
+    varied_output: str
+    start: str
+    extension: str
+    masked: bool
+
+    def variant(self, id_: str, recipe: str | None, index: int, kind: Kind) -> Variant:
+        file = f"{self.start}-{kind}-{short_id(id_)}.{self.extension}"
+        return Variant(id_, recipe, index, file, _mask_file(file) if self.masked else "")
+
+
 class Plan:
     """All items of a job; made once its files are hashed, expanded on each walk.
 
@@ -133,6 +153,11 @@ class Plan:
         self._labels_ids = [_labels_id(c, self._mask_sha256.get(c.file)) for c in self.content]
         self._styles_of = self._pairing()
         self._parameters = stylize_parameters(self.manifest, engine)
+        self._canonical_parameters: dict[float, str] = {}
+        self._canonical_recipes = {
+            name: canonical_json([name, steps])
+            for name, steps in self.manifest.augment.recipes.items()
+        }
 
     def bases(self) -> Iterator[Base]:
         """Every base with its variants, in the order of the content images.
@@ -143,8 +168,9 @@ class Plan:
             width = height = 0
             if facts.width:
                 width, height = fit_within(facts.width, facts.height, self.engine.size)
+            shared = self._shared(content, self._labels_ids[index])
             for base_id, style, strength in self._bases_of(index, content, facts):
-                variants = self._variants(base_id, index, styled=style is not None)
+                variants = self._variants(base_id, content, shared, styled=style is not None)
                 while part := tuple(islice(variants, MAX_VARIANTS_PER_BASE)):
                     yield Base(
                         id=base_id,
@@ -196,11 +222,13 @@ class Plan:
         for style in self._styles_of(index):
             style_sha256 = self._style_facts[style].sha256
             strength = self._strength(facts.sha256, style_sha256)
-            parameters = canonical_json(self._parameters | {"strength": strength})
+            if strength not in self._canonical_parameters:
+                parameters = canonical_json(self._parameters | {"strength": strength})
+                self._canonical_parameters[strength] = parameters
             pair = pair_id(
                 facts.sha256,
                 style_sha256,
-                parameters,
+                self._canonical_parameters[strength],
                 self.engine.encoder_sha256,
                 self.manifest.seed,
             )
@@ -208,30 +236,44 @@ class Plan:
 
     def _strength(self, content_sha256: bytes, style_sha256: bytes) -> float:
         low, high = self.manifest.stylize.strength
+        if low == high:
+            return round(low, 3)
         seed = seed_of(self.manifest.seed, "strength", content_sha256.hex(), style_sha256.hex())
         return round(random.Random(seed).uniform(low, high), 3)
 
-    def _variants(self, base_id: str, index: int, styled: bool) -> Iterator[Variant]:
-        content = self.content[index]
-        augment, image = self.manifest.augment, self.manifest.output.image
-        where = [content.split, content.labels.class_name, content.inside]
-        output: list[Any] = [image.type, image.quality, *where]
-        labels_id = self._labels_ids[index]
-        if labels_id or content.group:
-            output += [labels_id, content.group]
+    def _variants(
+        self, base_id: str, content: ContentImage, shared: _Shared, styled: bool
+    ) -> Iterator[Variant]:
+        augment, seed = self.manifest.augment, self.manifest.seed
         if styled or augment.include_original or not self._augmented(content):
-            plain = variant_id(base_id, None, 0, None, output)
-            yield self._variant(plain, None, 0, content, "stylized" if styled else "original")
+            plain = variant_id(base_id, "null", 0, None, shared.output)
+            yield shared.variant(plain, None, 0, "stylized" if styled else "original")
         if not self._augmented(content):
             return
         count = augment.variants.stylized if styled else augment.variants.original
         kind: Kind = "stylized_augmented" if styled else "augmented"
-        if labels_id:
-            output = [*output, augment.min_visibility, augment.min_area, *self._mirrors(content)]
-        for name, steps in augment.recipes.items():
+        for name, recipe in self._canonical_recipes.items():
             for number in range(count):
-                varied = variant_id(base_id, [name, steps], number, self.manifest.seed, output)
-                yield self._variant(varied, name, number, content, kind)
+                varied = variant_id(base_id, recipe, number, seed, shared.varied_output)
+                yield shared.variant(varied, name, number, kind)
+
+    def _shared(self, content: ContentImage, labels_id: str) -> _Shared:
+        augment, image = self.manifest.augment, self.manifest.output.image
+        where = [content.split, content.labels.class_name, content.inside]
+        output: list[Any] = [image.type, image.quality, *where]
+        if labels_id or content.group:
+            output += [labels_id, content.group]
+        varied = output
+        if labels_id:
+            varied = [*output, augment.min_visibility, augment.min_area, *self._mirrors(content)]
+        folders = [content.split, content.labels.class_name]
+        return _Shared(
+            canonical_json(output),
+            canonical_json(varied),
+            "/".join([f for f in folders if f] + [_stem(content.file)]),
+            _EXTENSIONS[image.type],
+            bool(content.labels.semantic_mask),
+        )
 
     def _mirrors(self, content: ContentImage) -> Iterator[Any]:
         """What the keypoints of an image become in a mirror; nothing where it has none."""
@@ -239,17 +281,6 @@ class Plan:
         for category in self.categories:
             if category.name in posed:
                 yield [category.name, category.flip_idx]
-
-    def _variant(
-        self, id_: str, recipe: str | None, index: int, content: ContentImage, kind: Kind
-    ) -> Variant:
-        folders = [content.split, content.labels.class_name]
-        extension = _EXTENSIONS[self.manifest.output.image.type]
-        name = f"{_stem(content.file)}-{kind}-{short_id(id_)}.{extension}"
-        file = "/".join([f for f in folders if f] + [name])
-        return Variant(
-            id_, recipe, index, file, _mask_file(file) if content.labels.semantic_mask else ""
-        )
 
     def _pairing(self) -> Callable[[int], Sequence[int]]:
         pairing, styles = self.manifest.pairing, self.styles

@@ -20,7 +20,8 @@ def _block(language: str) -> str:
 
 
 def test_the_manifest_of_the_readme_is_valid(tmp_path: Path) -> None:
-    from flows.job import check_manifest, read_for_run
+    from flows.job import check_manifest
+    from flows.reading import read_for_run
 
     write_classes(tmp_path / "photos", count=2)
     (tmp_path / "paintings").mkdir()

@@ -90,8 +90,9 @@ def plan(
 def validate(manifest: ManifestArgument) -> None:
     """Check the manifest, its recipes, lists and labels; show every problem found."""
     with one_sentence_errors():
-        from flows.job import check_manifest, read_for_run
+        from flows.job import check_manifest
         from flows.label_range import out_of_range
+        from flows.reading import read_for_run
 
         read = read_for_run(manifest)
         try:
@@ -139,7 +140,8 @@ def demo(
 
 
 def _prepared(manifest: Path, out: str | None, encoder: str | None, weights: Path | None) -> Job:
-    from flows.job import prepare, read_for_run
+    from flows.job import prepare
+    from flows.reading import read_for_run
 
     with error_console.status("reading files"):
         return prepare(read_for_run(manifest, out, encoder, weights))

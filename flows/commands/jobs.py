@@ -182,7 +182,8 @@ def _named(images: list[Path]) -> str:
 
 
 def _checked(manifest: Path | None) -> ReadManifest | None:
-    from flows.job import check_manifest, read_for_run
+    from flows.job import check_manifest
+    from flows.reading import read_for_run
 
     if manifest is None:
         return None
@@ -192,7 +193,7 @@ def _checked(manifest: Path | None) -> ReadManifest | None:
 
 
 def _output_folder(read: ReadManifest) -> Path:
-    from flows.job import output_folder
+    from flows.reading import output_folder
 
     return output_folder(read)
 

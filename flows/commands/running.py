@@ -31,13 +31,18 @@ def run_manifest(
     dask_address: str | None = None,
 ) -> int:
     """Run the flow under a Prefect server; exit status."""
-    from flows.job import check_manifest, output_folder, read_for_run
+    from flows.reading import output_folder, read_for_run
     from flows.runners import check_runner
     from flows.server import home_of, prefect_server
 
     check_runner(runner, dask_address)
     read = read_for_run(manifest, out, encoder, weights)
-    check_manifest(read)
+
+    def checked() -> None:
+        from flows.job import check_manifest
+
+        check_manifest(read)
+        import flows.dataset  # noqa: F401
 
     def run() -> Summary:
         from flows.dataset import stylize_dataset
@@ -53,7 +58,7 @@ def run_manifest(
             dask_address=dask_address,
         )
 
-    with prefect_server(home_of(output_folder(read))):
+    with prefect_server(home_of(output_folder(read)), meanwhile=checked):
         return run_shown(run)
 
 

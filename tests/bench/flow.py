@@ -22,9 +22,10 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from flows.job import Job, prepare, read_for_run
+from flows.job import Job, prepare
 from flows.painter import paint_styles
 from flows.progress import ChunkDone, Control, Event, Optimised, Started, controlled_by
+from flows.reading import read_for_run
 from flows.server import prefect_server
 
 

@@ -21,8 +21,9 @@ import pytest
 import flows.dask_workers
 import flows.engine
 import flows.runners
-from flows.job import prepare, read_for_run
+from flows.job import prepare
 from flows.progress import ChunkDone, Control, Event, controlled_by
+from flows.reading import read_for_run
 from flows.runners import check_answers, check_runner
 from flows.station import Errand
 from flows.workshop import Order, WorkersError, open_workshop

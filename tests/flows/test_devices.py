@@ -23,8 +23,9 @@ import torch
 import flows.job
 from flows.devices import DeviceLost, as_lost, chunk_worker, seeing_only
 from flows.estimate import estimate
-from flows.job import prepare, read_for_run
+from flows.job import prepare
 from flows.progress import ChunkDone, Control, Event, Optimised, controlled_by
+from flows.reading import read_for_run
 from flows.worker import portable
 from manifests.errors import ManifestError, Problem
 from manifests.ledger import Ledger

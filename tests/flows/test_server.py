@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -87,6 +89,27 @@ def test_of_a_line_that_others_can_read_it_is_warned_once(
     assert told.count("\n") == warned
 
 
+def test_what_is_done_while_it_comes_up_ends_it_if_it_fails(
+    tmp_path: Path, no_server: None
+) -> None:
+    urls: list[str] = []
+
+    def fail() -> None:
+        urls.append(os.environ["PREFECT_API_URL"])
+        with pytest.raises(OSError, match="refused"):
+            urllib.request.urlopen(f"{urls[0]}/health")
+        raise ValueError("wrong manifest")
+
+    with (
+        pytest.raises(ValueError, match="wrong manifest"),
+        prefect_server(tmp_path / "home", meanwhile=fail),
+    ):
+        raise AssertionError("the block is not entered")
+    assert "PREFECT_API_URL" not in os.environ
+    port = urls[0].split(":")[2].split("/")[0]
+    wait_until(lambda: not processes_with(f"--port {port}"), "the server is gone", seconds=10)
+
+
 def test_a_server_of_the_users_is_used(
     tmp_path: Path, no_server: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,4 +165,6 @@ def test_a_run_without_a_server_of_the_users_brings_its_own(
     status, output = finished("run", job.manifest)
     assert status == 0, output
     assert "36 images in" in output
-    assert (job.folder / "out.prefect" / "prefect.db").exists()
+    with closing(sqlite3.connect(job.folder / "out.prefect" / "prefect.db")) as database:
+        ended = database.execute("select count(*) from task_run where state_type = 'COMPLETED'")
+        assert ended.fetchone() == (len(list((job.out / ".gramflow" / "ledger").iterdir())),)
