@@ -71,7 +71,7 @@ class Server:
         )
         while True:
             try:
-                with urllib.request.urlopen(request, timeout=30) as answer:
+                with urllib.request.urlopen(request, timeout=100) as answer:
                     text = answer.read()
             except urllib.error.HTTPError as error:
                 # Its database is locked for a moment, which Prefect's own client waits for too.
@@ -308,7 +308,7 @@ def test_prefect_yaml_deploys_the_same(server: Server, worker: None, job: JobFol
 def test_a_served_job_runs_by_its_schedule_until_it_is_interrupted(
     server: Server, job: JobFolder
 ) -> None:
-    process = server.start("flows", "serve", job.manifest, "--interval", "2")
+    process = server.start("flows", "serve", job.manifest, "--interval", "5")
     try:
         wait_until(
             lambda: any(run["state"]["type"] == "COMPLETED" for run in server.runs(_name(job))),
