@@ -33,7 +33,6 @@ if os.name != "nt":
 
 HEARTBEAT_S = 10.0
 DEAD_AFTER_S = 60.0
-_POLL_S = 0.5
 _OWN_FOLDERS = ("", "ledger", "set_aside", "styles", "tmp")
 
 
@@ -79,31 +78,28 @@ class Owner:
 
 
 @contextmanager
-def in_use(
-    out: Place, wait_s: float = 0, on_lost: Callable[[], None] = lambda: None
-) -> Iterator[Callable[[], None]]:
+def in_use(out: Place, on_lost: Callable[[], None] = lambda: None) -> Iterator[Callable[[], None]]:
     """Keep others from writing into the dataset in `out` during the block.
 
     On Windows nobody is kept from a folder on a disk.
 
     Args:
-        wait_s: for so long for another owner to be done.
         on_lost: called, from a thread, when another process has taken a store's folder over.
 
     Returns:
         A function that raises OutputLost once that has happened, as leaving the block does.
 
     Raises:
-        OutputInUse: another run or export has it, after the wait.
+        OutputInUse: another run or export has it.
         LeadsOut: a link leads what belongs to the folder out of it.
     """
     for name in _OWN_FOLDERS:
         check_stays_inside(out / ".gramflow" / name, out)
     if isinstance(out, UPath):
-        with _held_in_store(out, wait_s, on_lost) as check:
+        with _held_in_store(out, on_lost) as check:
             yield check
     else:
-        with _held_on_disk(out, wait_s):
+        with _held_on_disk(out):
             yield lambda: None
 
 
@@ -130,20 +126,16 @@ def _owner(data: bytes) -> Owner | None:
 
 
 @contextmanager
-def _held_on_disk(out: Path, wait_s: float) -> Iterator[None]:
+def _held_on_disk(out: Path) -> Iterator[None]:
     file = out / ".gramflow" / "lock"
     file.parent.mkdir(parents=True, exist_ok=True)
-    deadline_s = time.monotonic() + wait_s
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     with open(os.open(file, flags, 0o666), "r+b") as lock:
-        while os.name != "nt":
+        if os.name != "nt":
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
             except BlockingIOError:
-                if time.monotonic() >= deadline_s:
-                    raise _refusal(out, _owner(file.read_bytes())) from None
-            time.sleep(_POLL_S)
+                raise _refusal(out, _owner(file.read_bytes())) from None
         lock.truncate()
         lock.write(_as_json(Owner.here()))
         lock.flush()
@@ -183,17 +175,11 @@ class _Held:
 
 
 @contextmanager
-def _held_in_store(
-    out: UPath, wait_s: float, on_lost: Callable[[], None]
-) -> Iterator[Callable[[], None]]:
+def _held_in_store(out: UPath, on_lost: Callable[[], None]) -> Iterator[Callable[[], None]]:
     folder = out / ".gramflow" / "lock"
-    deadline_s = time.monotonic() + wait_s
     while not isinstance(held := _claimed(folder), _Held):
-        if held is None:  # others came and went meanwhile
-            continue
-        if time.monotonic() >= deadline_s:
+        if held is not None:  # else others came and went meanwhile
             raise _refusal(out, held)
-        time.sleep(_POLL_S)
     over = threading.Event()
 
     def beat() -> None:

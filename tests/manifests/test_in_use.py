@@ -100,28 +100,6 @@ def test_the_second_is_told_of_the_first_and_has_it_afterwards(out: Place) -> No
             check()
 
 
-def test_the_second_waits_as_long_as_it_is_told_to(out: Place) -> None:
-    let_go = threading.Event()
-
-    def hold() -> None:
-        with in_use(out):
-            held.set()
-            let_go.wait(20)
-
-    held = threading.Event()
-    first = threading.Thread(target=hold)
-    first.start()
-    held.wait(20)
-    began_s = time.monotonic()
-    with pytest.raises(OutputInUse), in_use(out, wait_s=0.6):
-        pass
-    assert 0.6 <= time.monotonic() - began_s < 10
-    threading.Timer(0.3, let_go.set).start()
-    with in_use(out, wait_s=20):
-        assert let_go.is_set()
-    first.join()
-
-
 @pytest.mark.parametrize("where", ["disk", "s3"])
 def test_what_a_killed_process_held_is_free_at_once(
     where: str, tmp_path: Path, folder: Folder
