@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flows.commands.console import error_console
 from flows.progress import Control, controlled_by
@@ -40,7 +40,7 @@ def attended(run: Callable[[], T], control: Control) -> T:
     error = future.exception()
     if error is None:
         return future.result()
-    if control.outcome:
+    if control.outcome and not _is_of_prefect(control.outcome[-1]):
         return _without_prefect(control)
     if _is_of_prefect(error):
         raise ServerError(
@@ -50,9 +50,9 @@ def attended(run: Callable[[], T], control: Control) -> T:
     raise error
 
 
-def _is_of_prefect(error: BaseException | None) -> bool:
+def _is_of_prefect(error: Any) -> bool:
     """Or of its connection; some of its errors are of Python's own classes, with one of these."""
-    while error is not None:
+    while isinstance(error, BaseException):
         if type(error).__module__.partition(".")[0] in _PACKAGES_OF_PREFECT:
             return True
         error = error.__cause__
@@ -69,7 +69,7 @@ def _run(run: Callable[[], T], control: Control, future: Future[T]) -> None:
 
 def _without_prefect(control: Control) -> T:
     """What the flow itself came to, whatever Prefect made of it."""
-    (outcome,) = control.outcome
+    outcome = control.outcome[-1]
     if isinstance(outcome, BaseException):
         raise outcome
     error_console.print(

@@ -140,11 +140,12 @@ def stylize_dataset(
             job = prepare(read, _told_as_hashing(control))
             try:
                 runner_of = partial(workers, runner, dask_address)
-                return keep(_make(job, runner_of, control, limit, retry_failed, check_in_use))
+                summary = _make(job, runner_of, control, limit, retry_failed, check_in_use)
             except BaseException:
                 # Chunks that are underway, in other threads, end at once too.
                 control.stop.set()
                 raise
+        return keep(summary)
 
 
 def _make(
@@ -180,7 +181,7 @@ def _make(
         check_in_use()
         exported = export_imagefolder(job.out, job.plan, job.ledger, _about(job, those.devices))
         if exported.images:
-            exports = _export_formats(job)
+            exports = _export_formats(job, check_in_use)
         else:
             remove_exports_inside(job.out)
     get_run_logger().info(
@@ -205,15 +206,19 @@ def _make(
     )
 
 
-def _export_formats(job: Job) -> tuple[str, ...]:
+def _export_formats(job: Job, check_in_use: Callable[[], None]) -> tuple[str, ...]:
     """Write what the manifest's formats have besides the indexes; a line for each other format.
 
     Formats that were written before are written again, for they would be of another dataset now.
     For the imagefolder, which every run is, only if there is something to say of it.
     """
     formats = ("imagefolder", *job.plan.manifest.output.format, *formats_there(job.out))
-    written = export(job.out, formats)
-    return tuple(str(one) for one in written if one.format != "imagefolder" or one.notes)
+    lines = []
+    for written in export(job.out, formats):
+        check_in_use()
+        if written.format != "imagefolder" or written.notes:
+            lines.append(str(written))
+    return tuple(lines)
 
 
 @dataclass

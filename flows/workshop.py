@@ -21,10 +21,12 @@ from flows.version import VERSION
 from manifests.chunks import Chunk
 from manifests.labels import Category
 from manifests.ledger import Ledger
+from manifests.listings import forget_listings
 from manifests.plan import Engine
 from manifests.reading import ReadManifest
 from manifests.schema import Manifest, Pairing
 from manifests.storage import Place
+from manifests.stores import names_in
 from nst_core import Stylizer
 
 
@@ -99,7 +101,9 @@ def open_workshop(order: Order, cores: int = CORES) -> Workshop:
             "same version on both"
         )
     ledger = Ledger(order.out)
-    if not (order.out / ".gramflow").is_dir():
+    # What a store held when this process last worked may be another by now.
+    forget_listings()
+    if not names_in(order.out / ".gramflow"):
         raise WorkersError(
             f"{here} sees no {order.out / '.gramflow'}; the output folder has to be the same one, "
             "under the same path, for the starter and all workers"

@@ -196,6 +196,9 @@ def _held_in_store(out: UPath, on_lost: Callable[[], None]) -> Iterator[Callable
     heart.start()
     try:
         yield held.check
+    except BaseException:
+        held.raise_if_lost()  # which is why the block stopped
+        raise
     finally:
         over.set()
         heart.join()

@@ -75,7 +75,7 @@ def run_shown(run: Callable[[], Summary]) -> int:
                 summary = attended(run, control)
             except Stopped:  # before there was a plan
                 say("stopped before anything was made; to go on, give the same command again")
-                return status_of(asked[0])
+                return status_of(asked[0]) if asked else INTERRUPTED
     status = _report(summary)
     return status_of(asked[0]) if summary.stopped and asked else status
 

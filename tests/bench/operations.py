@@ -1,6 +1,6 @@
 """Figures of operations: what a run costs beside the work itself.
 
-usage: python -m tests.bench.operations [start] [loop] [resume] [scale]
+usage: python -m tests.bench.operations [start] [loop] [resume] [workers] [scale]
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ PARTS = {
     "start": "tests.bench.start_of_runs",
     "loop": "tests.bench.orchestration",
     "resume": "tests.bench.resuming",
+    "workers": "tests.bench.runners",
     "scale": "tests.bench.unit_costs",
 }
 

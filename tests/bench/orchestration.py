@@ -59,9 +59,9 @@ def by_loop(manifest: Path, out: Path) -> None:
 
     job = prepare(read_for_run(manifest, out))
     with ThreadPoolExecutor(job.places) as pool:
-        list(pool.map(lambda chunk: work_chunk(job, chunk, Control()), job.chunks()))
-    export_imagefolder(job.out, job.plan, job.ledger, _about(job))
-    _export_formats(job)
+        list(pool.map(lambda chunk: work_chunk(job.workshop, chunk, Control()), job.chunks()))
+    export_imagefolder(job.out, job.plan, job.ledger, _about(job, []))
+    _export_formats(job, lambda: None)
 
 
 def seconds(make: Callable[[Path, Path], None], manifest: Path, out: Path) -> tuple[float, float]:

@@ -111,11 +111,13 @@ def record_all(job: Job) -> None:
 def row_of(job: Job, base: Base, variant: Variant, data: bytes) -> Row:
     losses = dict.fromkeys(("content", "style", "total_variation", "total"), 0.123456)
     return done_row(
-        job.plan,
+        job.plan.manifest,
+        job.plan.engine,
         base,
         variant,
         size=(32, 24),
         data=data,
+        mask=None,
         moved=unmoved(Labels(width=32, height=24)),
         fidelity=Scores(1.0, ()),
         applied=[("HorizontalFlip", {})],

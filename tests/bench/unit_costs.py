@@ -49,7 +49,9 @@ def main() -> None:
         return
     os.environ.pop("PREFECT_API_URL", None)
     for part in sys.argv[1:] or PARTS:
-        subprocess.run([sys.executable, "-m", "tests.bench.unit_costs", "in-a-process", part])
+        subprocess.run(
+            [sys.executable, "-m", "tests.bench.unit_costs", "in-a-process", part], check=True
+        )
 
 
 def listed() -> dict[str, str]:
