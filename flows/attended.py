@@ -42,7 +42,7 @@ def attended(run: Callable[[], T], control: Control) -> T:
         return future.result()
     if control.outcome:
         return _without_prefect(control)
-    if _is_of_prefect(error):
+    if is_of_prefect(error):
         raise ServerError(
             f"the Prefect server failed ({type(error).__name__}: {error}); what is finished is "
             "kept, run again to go on"
@@ -50,8 +50,8 @@ def attended(run: Callable[[], T], control: Control) -> T:
     raise error
 
 
-def _is_of_prefect(error: BaseException | None) -> bool:
-    """Or of its connection; some of its errors are of Python's own classes, with one of these."""
+def is_of_prefect(error: BaseException | None) -> bool:
+    """Whether an error is Prefect's, or of its connection; some of its errors are of Python's own classes, with one of these."""
     while error is not None:
         if type(error).__module__.partition(".")[0] in _PACKAGES_OF_PREFECT:
             return True

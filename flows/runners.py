@@ -62,11 +62,21 @@ def check_answers(dask_address: str) -> None:
 def _prepare_ray() -> None:
     """A cluster of our own takes orders from those alone who have a token; Ray, which listens on
     every network, reads of it when it is imported.
+
+    Raises:
+        WorkersError: it was imported before, without.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if "ray" not in sys.modules and "RAY_ADDRESS" not in os.environ:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    if "RAY_ADDRESS" in os.environ:
+        return
+    if "ray" in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        raise WorkersError(
+            "--runner ray: this process imported ray before, so that a cluster of our own would "
+            "take orders from everyone; start it with RAY_AUTH_MODE=token and a RAY_AUTH_TOKEN, "
+            "or set RAY_ADDRESS to a cluster that runs"
+        )
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 @contextmanager
