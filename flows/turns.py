@@ -14,7 +14,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import deployment
 
-from flows.attended import is_of_prefect
+from flows.attended import is_of_prefect, server_failures
 from flows.progress import Control, Waiting
 from flows.server import ServerError
 from manifests.in_use import OutputInUse, in_use
@@ -66,11 +66,13 @@ def gpu_slots(devices: Sequence[torch.device], control: Control) -> Iterator[Non
 
     Raises:
         NoGpuSlots: see above.
-        ServerError: the server was gone for so long that others may have the slots by now.
+        ServerError: the server fails, or was gone for so long that others may have the slots.
         Stopped: the user asked to stop while it waited.
     """
     gpus = sum(device.type == "cuda" for device in devices)
-    if not gpus or not _slots_are_limited(gpus):
+    with server_failures():
+        limited = gpus > 0 and _slots_are_limited(gpus)
+    if not limited:
         yield
         return
 
@@ -83,7 +85,8 @@ def gpu_slots(devices: Sequence[torch.device], control: Control) -> Iterator[Non
         return "other runs have the GPUs" if isinstance(error, TimeoutError) else None
 
     with _given_back() as held:
-        _enter(held, slots, why, control)
+        with server_failures():
+            _enter(held, slots, why, control)
         try:
             yield
         except asyncio.CancelledError as error:  # Prefect could not renew the slots

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -59,11 +56,12 @@ def serve(
 ) -> None:
     """Run a manifest by a schedule, or when it is triggered, for as long as this command runs."""
     with one_sentence_errors():
+        from flows.attended import server_failures
         from flows.server import home_of, prefect_server
 
         read = _checked(manifest)
         home = Path("gramflow.prefect") if read is None else home_of(_output_folder(read))
-        with prefect_server(home) as url, _server_failures():
+        with prefect_server(home) as url, server_failures():
             from flows.deployments import limit_gpus
             from flows.deployments import serve as serve_deployment
 
@@ -93,6 +91,7 @@ def deploy(
 ) -> None:
     """Register a manifest on your Prefect server, whose workers then run it."""
     with one_sentence_errors():
+        from flows.attended import server_failures
         from flows.server import users_server
 
         read = _checked(manifest)
@@ -100,7 +99,7 @@ def deploy(
         from flows.deployments import deploy as deploy_deployment
 
         deployment = _deployment(read, cron, interval, timezone)
-        with _server_failures():
+        with server_failures():
             deploy_deployment(deployment, pool, _gpus_here() if gpus is None else gpus)
         say(f"{deployment.full_name} is on work pool {pool}; it needs a worker:")
         say(f"prefect worker start --pool {pool} --type process")
@@ -116,6 +115,7 @@ def trigger(
 ) -> None:
     """Start a run of a deployment now."""
     with one_sentence_errors():
+        from flows.attended import server_failures
         from flows.server import users_server
 
         parameters = dict(map(_parameter, parameter or []))
@@ -123,11 +123,11 @@ def trigger(
         from flows.deployments import page_of, wait_until_final
         from flows.deployments import trigger as trigger_deployment
 
-        with _server_failures():
+        with server_failures():
             run = trigger_deployment(name, parameters)
         say(f"{run.name}: {page_of(run)}")
         if wait:
-            with _server_failures():
+            with server_failures():
                 ended = wait_until_final(run).state
             assert ended is not None
             say(f"{ended.name}{': ' if ended.message else ''}{ended.message or ''}")
@@ -156,9 +156,7 @@ def watch(
         from manifests.storage import place, place_on_disk
 
         watched = place_on_disk(folder).absolute()
-        job = FolderJob(
-            watched, place(style), place(out), preset, size, strength, encoder, weights
-        )
+        job = FolderJob(watched, place(style), place(out), preset, size, strength, encoder, weights)
         manifest = job.write_manifest()
         if any(image_files(watched)):
             _checked(manifest)
@@ -193,25 +191,6 @@ def _run_folder(job: FolderJob) -> int:
 def _named(images: list[Path]) -> str:
     more = f" and {len(images) - 1} more" if len(images) > 1 else ""
     return f"{images[0].name}{more}"
-
-
-@contextmanager
-def _server_failures() -> Iterator[None]:
-    """Raises ServerError for what Prefect raises in the block: the server is gone, or refuses."""
-    from flows.attended import is_of_prefect
-    from flows.server import ServerError
-
-    try:
-        yield
-    except Exception as error:
-        if not is_of_prefect(error):
-            raise
-        why = str(error).partition("\n")[0]
-        raise ServerError(
-            f"the Prefect server at {os.environ['PREFECT_API_URL']} failed "
-            f"({type(error).__name__}: {why}); see that it is up, and that PREFECT_API_KEY or "
-            "PREFECT_API_AUTH_STRING are right for it"
-        ) from error
 
 
 def _checked(manifest: Path | None) -> ReadManifest | None:

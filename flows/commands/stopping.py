@@ -61,7 +61,7 @@ def stopped_by_signals(stop: Event) -> Iterator[list[int]]:
 
 
 def heard() -> list[int]:
-    """The signals that stop a command, without those that the starter of this process has it ignore, as nohup does."""
+    """Signals that stop a command: without those that its starter has it ignore, as nohup does."""
     return [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
 
 
