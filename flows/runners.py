@@ -36,8 +36,11 @@ class Workers:
 
 
 def check_runner(runner: str, dask_address: str | None) -> None:
-    """Raises ValueError for an unknown runner or an address without Dask, and WorkersError where
-    packages are missing.
+    """Called before anything that may import Ray, which hears here that it is to be guarded.
+
+    Raises:
+        ValueError: for an unknown runner or an address without Dask.
+        WorkersError: packages are missing, or Ray was imported unguarded.
     """
     if runner not in RUNNERS:
         raise ValueError(f"--runner: expected one of {', '.join(RUNNERS)}, got {runner!r}")
@@ -49,6 +52,8 @@ def check_runner(runner: str, dask_address: str | None) -> None:
             f"--runner {runner} needs {' and '.join(missing)}, which the extra brings: "
             f"pip install 'gramflow[{runner}]'"
         )
+    if runner == "ray":
+        _guard_ray()
 
 
 def check_answers(dask_address: str) -> None:
@@ -59,7 +64,7 @@ def check_answers(dask_address: str) -> None:
         pass
 
 
-def _prepare_ray() -> None:
+def _guard_ray() -> None:
     """A cluster of our own takes orders from those alone who have a token; Ray, which listens on
     every network, reads of it when it is imported.
 
@@ -98,7 +103,6 @@ def workers(
         with dask_workers(job, chunks, control, dask_address) as those:
             yield those
     else:
-        _prepare_ray()
         from flows.ray_workers import ray_workers
 
         with ray_workers(job, chunks, control) as those:
