@@ -188,7 +188,7 @@ def test_what_cannot_be_triggered_or_deployed_is_said_in_a_sentence(
     cases: list[tuple[list[str | Path], str]] = [
         (["deploy", job.manifest, "--pool", POOL], "is on work pool"),
         (["trigger", "nobody"], f"nobody: no deployment has this name; there are .*{name}"),
-        (["trigger", name, "-p", "limt=1"], "has no parameter limt; its parameters are dask_address, "),
+        (["trigger", name, "-p", "limt=1"], "no parameter limt; its parameters are dask_address, "),
         (["trigger", name, "-p", "limit"], "-p limit: expected key=value"),
         (["trigger", name, "-p", "limit=few"], "field 'limit'"),
         (["deploy", job.manifest, "--pool", POOL, "--cron", "at two"], "--cron.* got 'at two'"),
