@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -40,9 +42,9 @@ def attended(run: Callable[[], T], control: Control) -> T:
     error = future.exception()
     if error is None:
         return future.result()
-    if control.outcome and not _is_of_prefect(control.outcome[-1]):
+    if control.outcome and not is_of_prefect(control.outcome[-1]):
         return _without_prefect(control)
-    if _is_of_prefect(error):
+    if is_of_prefect(error):
         raise ServerError(
             f"the Prefect server failed ({type(error).__name__}: {error}); what is finished is "
             "kept, run again to go on"
@@ -50,13 +52,31 @@ def attended(run: Callable[[], T], control: Control) -> T:
     raise error
 
 
-def _is_of_prefect(error: Any) -> bool:
-    """Or of its connection; some of its errors are of Python's own classes, with one of these."""
+def is_of_prefect(error: Any) -> bool:
+    """Whether an error is Prefect's, or of its connection; some that it raises are of Python's own
+    classes, with one of these as the cause.
+    """
     while isinstance(error, BaseException):
         if type(error).__module__.partition(".")[0] in _PACKAGES_OF_PREFECT:
             return True
         error = error.__cause__
     return False
+
+
+@contextmanager
+def server_failures() -> Iterator[None]:
+    """Raises ServerError for what Prefect raises in the block: its server is gone, or refuses."""
+    try:
+        yield
+    except Exception as error:
+        if not is_of_prefect(error):
+            raise
+        why = str(error).partition("\n")[0]
+        raise ServerError(
+            f"the Prefect server at {os.environ.get('PREFECT_API_URL')} failed "
+            f"({type(error).__name__}: {why}); see that it is up, and that PREFECT_API_KEY or "
+            "PREFECT_API_AUTH_STRING are right for it"
+        ) from error
 
 
 def _run(run: Callable[[], T], control: Control, future: Future[T]) -> None:

@@ -33,11 +33,14 @@ from prefect.types.entrypoint import EntrypointType
 from prefect.utilities.urls import url_for
 from prefect.workers.process import ProcessWorker
 
+from flows.commands.stopping import heard
 from flows.server import HEARTBEAT
 from flows.turns import GPU_SLOTS, WAIT_S
 
 FOLDER_FORM = "on-demand"
 _POLL_S = 1.0
+# HTTP statuses: what was asked is no good. Others say that the server, or the account, is none.
+_REFUSES_PARAMETERS = frozenset({409, 422})
 
 
 class UnknownDeployment(ValueError):
@@ -127,7 +130,7 @@ def _deployment(
 def serve(deployment: RunnerDeployment) -> None:
     """Register the deployment and start its runs, each in a process of its own.
 
-    SIGINT or SIGTERM ends it: the run in progress is cancelled, the schedule paused.
+    A signal that stops commands ends it: the run in progress is cancelled, the schedule paused.
     """
     with get_client(sync_client=True) as client:
         _mark_lost_runs(client)
@@ -137,12 +140,15 @@ def serve(deployment: RunnerDeployment) -> None:
 async def _serve_until_signalled(deployment: RunnerDeployment) -> None:
     runner = Runner(name=deployment.name, limit=1)
     await runner.aadd_deployment(deployment)
+    stops = heard()
     serving = asyncio.create_task(runner.start())
     # Its first step takes SIGTERM, with a handler that leaves the runs behind.
     await asyncio.sleep(0)
+    if signal.SIGTERM not in stops:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     loop = asyncio.get_running_loop()
     signalled = asyncio.Event()
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in stops:
         signal.signal(signum, lambda *_: loop.call_soon_threadsafe(signalled.set))
     waiting = asyncio.create_task(signalled.wait())
     await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -153,6 +159,15 @@ async def _serve_until_signalled(deployment: RunnerDeployment) -> None:
         serving.cancel()
     with suppress(asyncio.CancelledError):
         await serving
+
+
+def limit_gpus(gpus: int) -> None:
+    """Give the server's limit GPU_SLOTS so many slots, unless it has one: whose it is says more."""
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_global_concurrency_limit_by_name(GPU_SLOTS)
+        except ObjectNotFound:
+            client.upsert_global_concurrency_limit_by_name(GPU_SLOTS, gpus)
 
 
 def deploy(deployment: RunnerDeployment, pool: str, gpus: int) -> None:
@@ -223,6 +238,8 @@ def trigger(name: str, parameters: Mapping[str, Any]) -> FlowRun:
                 deployment.id, parameters=dict(parameters), name=f"{deployment.name}, triggered"
             )
         except PrefectHTTPStatusError as error:
+            if error.response.status_code not in _REFUSES_PARAMETERS:
+                raise
             raise ValueError(f"{name}: {_detail(error)}") from None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from manifests.durable import write_whole
+from manifests.durable import check_stays_inside, write_whole
 from manifests.listings import exists, is_folder
 from manifests.storage import Place, local_folder
 
@@ -31,12 +31,14 @@ class FolderJob:
 
         Raises:
             ValueError: folder or style is not there.
+            LeadsOut: a link leads out of the output folder.
         """
         if not is_folder(self.folder):
             raise ValueError(f"{self.folder}: is no folder")
         if not exists(self.style):
             raise ValueError(f"{self.style}: there is no such style image or folder")
         file = local_folder(self.out).absolute() / "folder.yaml"
+        check_stays_inside(file.parent, self.out)
         file.parent.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(self._described(), sort_keys=False, allow_unicode=True)
         write_whole(file, text.encode(), file.parent)

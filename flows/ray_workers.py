@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
@@ -48,8 +48,8 @@ def ray_workers(job: Job, chunks: int, control: Control) -> Iterator[Workers]:
     with ExitStack() as stack:
         stack.enter_context(_cluster(job, chunks))
         lanes = job.lanes
-        gpus = sum(device.type == "cuda" for device in job.devices[:1])
         room = ray.cluster_resources()
+        gpus = _gpus_each(job, room)
         fit = int(min(room.get("CPU", 0) // lanes.threads, room.get("GPU", 0) if gpus else chunks))
         if fit < 1:
             raise WorkersError(
@@ -71,6 +71,13 @@ def ray_workers(job: Job, chunks: int, control: Control) -> Iterator[Workers]:
         if "RAY_ADDRESS" not in os.environ:
             devices = tuple(map(str, job.devices))
         yield Workers(_worked_by(stations * places, control), len(stations) * places, devices)
+
+
+def _gpus_each(job: Job, room: Mapping[str, float]) -> int:
+    """GPUs of a worker: one where the cluster has any, for whoever starts a run may have none."""
+    if "RAY_ADDRESS" in os.environ:
+        return int(job.stylizer is not None and room.get("GPU", 0) >= 1)
+    return sum(device.type == "cuda" for device in job.devices[:1])
 
 
 def _worked_by(stations: list[Any], control: Control) -> Callable[[Chunk], ChunkDone]:

@@ -36,8 +36,11 @@ class Workers:
 
 
 def check_runner(runner: str, dask_address: str | None) -> None:
-    """Raises ValueError for an unknown runner or an address without Dask, and WorkersError where
-    packages are missing.
+    """Called before anything that may import Ray, which hears here that it is to be guarded.
+
+    Raises:
+        ValueError: for an unknown runner or an address without Dask.
+        WorkersError: packages are missing, or Ray was imported unguarded.
     """
     if runner not in RUNNERS:
         raise ValueError(f"--runner: expected one of {', '.join(RUNNERS)}, got {runner!r}")
@@ -49,6 +52,8 @@ def check_runner(runner: str, dask_address: str | None) -> None:
             f"--runner {runner} needs {' and '.join(missing)}, which the extra brings: "
             f"pip install 'gramflow[{runner}]'"
         )
+    if runner == "ray":
+        _guard_ray()
 
 
 def check_answers(dask_address: str) -> None:
@@ -59,14 +64,24 @@ def check_answers(dask_address: str) -> None:
         pass
 
 
-def _prepare_ray() -> None:
+def _guard_ray() -> None:
     """A cluster of our own takes orders from those alone who have a token; Ray, which listens on
     every network, reads of it when it is imported.
+
+    Raises:
+        WorkersError: it was imported before, without.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if "ray" not in sys.modules and "RAY_ADDRESS" not in os.environ:
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    if "RAY_ADDRESS" in os.environ:
+        return
+    if "ray" in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        raise WorkersError(
+            "--runner ray: this process imported ray before, so that a cluster of our own would "
+            "take orders from everyone; start it with RAY_AUTH_MODE=token and a RAY_AUTH_TOKEN, "
+            "or set RAY_ADDRESS to a cluster that runs"
+        )
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 @contextmanager
@@ -88,7 +103,6 @@ def workers(
         with dask_workers(job, chunks, control, dask_address) as those:
             yield those
     else:
-        _prepare_ray()
         from flows.ray_workers import ray_workers
 
         with ray_workers(job, chunks, control) as those:

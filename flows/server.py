@@ -36,6 +36,10 @@ _SETTINGS = {
     # The default of one record at a time loses task records in bursts of over a thousand.
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    # By default in memory: slots that a run held when the server was killed would stay taken.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+        "prefect.server.concurrency.lease_storage.filesystem"
+    ),
     # Errors are the command line's to show, in one sentence; Prefect's page has the details.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     # Nor are each event and log line that a server which is gone does not take.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -13,7 +14,9 @@ from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import deployment
 
+from flows.attended import is_of_prefect, server_failures
 from flows.progress import Control, Waiting
+from flows.server import ServerError
 from manifests.in_use import OutputInUse, in_use
 from manifests.storage import Place
 
@@ -63,10 +66,13 @@ def gpu_slots(devices: Sequence[torch.device], control: Control) -> Iterator[Non
 
     Raises:
         NoGpuSlots: see above.
+        ServerError: the server fails, or was gone for so long that others may have the slots.
         Stopped: the user asked to stop while it waited.
     """
     gpus = sum(device.type == "cuda" for device in devices)
-    if not gpus or not _slots_are_limited(gpus):
+    with server_failures():
+        limited = gpus > 0 and _slots_are_limited(gpus)
+    if not limited:
         yield
         return
 
@@ -78,9 +84,30 @@ def gpu_slots(devices: Sequence[torch.device], control: Control) -> Iterator[Non
     def why(error: Exception) -> str | None:
         return "other runs have the GPUs" if isinstance(error, TimeoutError) else None
 
-    with ExitStack() as held:
-        _enter(held, slots, why, control)
-        yield
+    with _given_back() as held:
+        with server_failures():
+            _enter(held, slots, why, control)
+        try:
+            yield
+        except asyncio.CancelledError as error:  # Prefect could not renew the slots
+            raise ServerError(
+                "the Prefect server that hands out GPU slots is gone, and others may have these by "
+                "now; what is finished is kept, run again to go on"
+            ) from error
+
+
+@contextmanager
+def _given_back() -> Iterator[ExitStack]:
+    """Of a server that is gone, slots come back by themselves."""
+    held = ExitStack()
+    try:
+        yield held
+    finally:
+        try:
+            held.close()
+        except BaseException as error:
+            if not is_of_prefect(error):
+                raise
 
 
 def _slots_are_limited(gpus: int) -> bool:

@@ -65,6 +65,14 @@ def place(text: str, folder: Path | None = None) -> Place:
     return UPath(f"{protocol}://{text[found.end() :].rstrip('/')}")
 
 
+def place_on_disk(text: str) -> Path:
+    """The local path that a text names. Raises ValueError for a URL of a store."""
+    found = place(text)
+    if not isinstance(found, Path):
+        raise ValueError(f"expected a folder on a disk, got {text!r}")
+    return found
+
+
 def normal(path: Place | str) -> str:
     """An absolute path, or a URL, without `.` and `..`; one spelling a file."""
     text = str(path)

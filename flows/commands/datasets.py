@@ -128,13 +128,14 @@ def export(
 
 
 def demo(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the demo.")] = Path("gramflow-demo"),
+    out: Annotated[str, typer.Option("--out", help="Folder of the demo.")] = "gramflow-demo",
 ) -> None:
     """Make a small dataset from bundled photographs and painted styles, without network."""
     with one_sentence_errors():
         from flows.demo import prepare_demo
+        from manifests.storage import place_on_disk
 
-        manifest = prepare_demo(out)
+        manifest = prepare_demo(place_on_disk(out))
         say(f"photographs, styles and manifest are in {out}")
         sys.exit(run_manifest(manifest))
 

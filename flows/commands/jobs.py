@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from flows.commands.console import INTERRUPTED, SOME_FAILED, one_sentence_errors, say
+from flows.commands.console import SOME_FAILED, one_sentence_errors, say
 from flows.commands.options import (
     ENCODERS_HELP,
     PresetOption,
@@ -19,6 +19,7 @@ from flows.commands.options import (
     WeightsOption,
 )
 from flows.commands.running import run_shown
+from flows.commands.stopping import is_of_signal
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
@@ -55,13 +56,17 @@ def serve(
 ) -> None:
     """Run a manifest by a schedule, or when it is triggered, for as long as this command runs."""
     with one_sentence_errors():
+        from flows.attended import server_failures
         from flows.server import home_of, prefect_server
 
         read = _checked(manifest)
         home = Path("gramflow.prefect") if read is None else home_of(_output_folder(read))
-        with prefect_server(home) as url:
+        with prefect_server(home) as url, server_failures():
+            from flows.deployments import limit_gpus
             from flows.deployments import serve as serve_deployment
 
+            if gpus := _gpus_here():
+                limit_gpus(gpus)
             deployment = _deployment(read, cron, interval, timezone)
             say(f"serving {deployment.full_name}; its runs are on {url.removesuffix('/api')}")
             say(f"start one now: PREFECT_API_URL={url} gramflow trigger {deployment.name}")
@@ -86,6 +91,7 @@ def deploy(
 ) -> None:
     """Register a manifest on your Prefect server, whose workers then run it."""
     with one_sentence_errors():
+        from flows.attended import server_failures
         from flows.server import users_server
 
         read = _checked(manifest)
@@ -93,7 +99,8 @@ def deploy(
         from flows.deployments import deploy as deploy_deployment
 
         deployment = _deployment(read, cron, interval, timezone)
-        deploy_deployment(deployment, pool, _gpus_here() if gpus is None else gpus)
+        with server_failures():
+            deploy_deployment(deployment, pool, _gpus_here() if gpus is None else gpus)
         say(f"{deployment.full_name} is on work pool {pool}; it needs a worker:")
         say(f"prefect worker start --pool {pool} --type process")
 
@@ -108,6 +115,7 @@ def trigger(
 ) -> None:
     """Start a run of a deployment now."""
     with one_sentence_errors():
+        from flows.attended import server_failures
         from flows.server import users_server
 
         parameters = dict(map(_parameter, parameter or []))
@@ -115,19 +123,21 @@ def trigger(
         from flows.deployments import page_of, wait_until_final
         from flows.deployments import trigger as trigger_deployment
 
-        run = trigger_deployment(name, parameters)
+        with server_failures():
+            run = trigger_deployment(name, parameters)
         say(f"{run.name}: {page_of(run)}")
         if wait:
-            ended = wait_until_final(run).state
+            with server_failures():
+                ended = wait_until_final(run).state
             assert ended is not None
             say(f"{ended.name}{': ' if ended.message else ''}{ended.message or ''}")
             sys.exit(0 if ended.is_completed() else SOME_FAILED)
 
 
 def watch(
-    folder: Annotated[Path, typer.Argument(help="Folder of content images.")],
-    style: Annotated[Path, typer.Option("--style", help="A style image or a folder of them.")],
-    out: Annotated[Path, typer.Option("--out", help="Output folder.")],
+    folder: Annotated[str, typer.Argument(help="Folder of content images, on a disk.")],
+    style: Annotated[str, typer.Option("--style", help="A style image or a folder of them.")],
+    out: Annotated[str, typer.Option("--out", help="Output folder, or its URL.")],
     encoder: Annotated[str, typer.Option("--encoder", help=ENCODERS_HELP)] = "compact",
     weights: WeightsOption = None,
     preset: PresetOption = "fast",
@@ -143,18 +153,20 @@ def watch(
         from flows.server import home_of, prefect_server
         from flows.watching import settled_images
         from manifests.readers.folders import image_files
+        from manifests.storage import place, place_on_disk
 
-        folder = folder.absolute()
-        job = FolderJob(folder, style, out, preset, size, strength, encoder, weights)
+        watched = place_on_disk(folder).absolute()
+        job = FolderJob(watched, place(style), place(out), preset, size, strength, encoder, weights)
         manifest = job.write_manifest()
-        if any(image_files(folder)):
+        if any(image_files(watched)):
             _checked(manifest)
-        with prefect_server(home_of(out)):
-            say(f"watching {folder}; Ctrl-C ends it")
-            for images in settled_images(folder, settle):
+        with prefect_server(home_of(job.out)):
+            say(f"watching {watched}; Ctrl-C ends it")
+            for images in settled_images(watched, settle):
                 say(f"{time.strftime('%H:%M:%S')} new or changed: {_named(images)}")
-                if _run_folder(job) == INTERRUPTED:
-                    sys.exit(INTERRUPTED)
+                status = _run_folder(job)
+                if is_of_signal(status):
+                    sys.exit(status)
 
 
 def _run_folder(job: FolderJob) -> int:

@@ -22,13 +22,18 @@ def status_of(signum: int) -> int:
     return 128 + signum
 
 
+def is_of_signal(status: int) -> bool:
+    """Whether `status_of` gave it."""
+    return status > 128
+
+
 def end_at_once_on_signals() -> None:
     """From here on a signal ends this process without a traceback, and its children with it.
 
     Nothing is lost by that: files take their names when they are whole, and the processes that
     this one started end when their connection to it closes.
     """
-    for one in _heard():
+    for one in heard():
         signal.signal(one, _end_at_once)
 
 
@@ -47,8 +52,7 @@ def stopped_by_signals(stop: Event) -> Iterator[list[int]]:
         stop.set()
         end_at_once_on_signals()
 
-    heard = _heard()
-    before = {one: signal.signal(one, ask) for one in heard}
+    before = {one: signal.signal(one, ask) for one in heard()}
     try:
         yield asked
     finally:
@@ -56,8 +60,8 @@ def stopped_by_signals(stop: Event) -> Iterator[list[int]]:
             signal.signal(one, handler)
 
 
-def _heard() -> list[int]:
-    """Without those that the starter of this process has it ignore, as nohup does."""
+def heard() -> list[int]:
+    """Signals that stop a command: without those that its starter has it ignore, as nohup does."""
     return [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
 
 

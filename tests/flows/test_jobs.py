@@ -8,11 +8,13 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +188,7 @@ def test_what_cannot_be_triggered_or_deployed_is_said_in_a_sentence(
     cases: list[tuple[list[str | Path], str]] = [
         (["deploy", job.manifest, "--pool", POOL], "is on work pool"),
         (["trigger", "nobody"], f"nobody: no deployment has this name; there are .*{name}"),
-        (["trigger", name, "-p", "limt=1"], "has no parameter limt; its parameters are encoder, "),
+        (["trigger", name, "-p", "limt=1"], "no parameter limt; its parameters are dask_address, "),
         (["trigger", name, "-p", "limit"], "-p limit: expected key=value"),
         (["trigger", name, "-p", "limit=few"], "field 'limit'"),
         (["deploy", job.manifest, "--pool", POOL, "--cron", "at two"], "--cron.* got 'at two'"),
@@ -212,12 +214,12 @@ print(json.dumps([(one.exit_code, one.output) for one in said]))
 """
 
 
-def _said(server: Server, commands: list[list[str | Path]]) -> list[tuple[int, str]]:
+def _said(server: Server, commands: list[list[str | Path]], **more: str) -> list[tuple[int, str]]:
     """Exit status and output of each command; one process for all of them, which is quicker."""
     arguments = json.dumps([list(map(str, one)) for one in commands])
     done = subprocess.run(
         [sys.executable, "-c", _SAY, arguments],
-        env=server.environment,
+        env=server.environment | more,
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -330,6 +332,66 @@ def test_a_served_job_runs_by_its_schedule_until_it_is_interrupted(
     assert server.deployment(f"stylize-dataset/{_name(job)}")["paused"]
     for number in processes_with("prefect.engine"):
         assert underway[0]["id"].encode() not in Path(f"/proc/{number}/environ").read_bytes()
+
+
+def test_a_closed_terminal_ends_serving_in_good_order(server: Server, job: JobFolder) -> None:
+    process = server.start("flows", "serve", job.manifest, "--cron", "0 2 * * *")
+    full_name = f"stylize-dataset/{_name(job)}"
+    try:
+        wait_until(lambda: _is_served(server, full_name), "it is served", seconds=90)
+        time.sleep(2)
+    finally:
+        process.send_signal(signal.SIGHUP)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert server.deployment(full_name)["paused"]
+
+
+def _is_served(server: Server, full_name: str) -> bool:
+    try:
+        return bool(server.deployment(full_name))
+    except urllib.error.HTTPError:  # not yet
+        return False
+
+
+class _Refuses(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_error(401)
+
+    do_POST = do_GET
+
+
+class _HangsUp(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path.endswith("/health"):
+            self.send_error(404)
+
+    def do_POST(self) -> None:
+        """Ends without an answer."""
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [(_Refuses, "401 Unauthorized.*PREFECT_API_KEY"), (_HangsUp, "disconnected")],
+)
+def test_a_server_that_refuses_or_goes_is_a_sentence(
+    answers: type[BaseHTTPRequestHandler], why: str, job: JobFolder, tmp_path: Path
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), answers) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        server = Server(f"http://127.0.0.1:{stranger.server_port}/api", tmp_path)
+        commands: list[list[str | Path]] = [
+            ["trigger", "small"],
+            ["deploy", job.manifest, "--pool", POOL],
+            ["serve", job.manifest],
+        ]
+        for status, output in _said(server, commands, PREFECT_CLIENT_MAX_RETRIES="0"):
+            assert status == 2, output
+            assert re.search(why, output), output
+            assert output.splitlines()[-1].startswith("error: the Prefect server at http://127"), (
+                output
+            )
+        stranger.shutdown()
 
 
 def test_what_needs_a_server_says_how_to_start_one(job: JobFolder, server: Server) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import fsspec
 import pytest
 
+from manifests.durable import LeadsOut
 from tests.flows.pictures import photo
 
 
@@ -100,3 +101,17 @@ def test_a_dataset_is_not_written_into_a_workers_temporary_folder(
     manifest = Path(folder["out"], ".gramflow", "folder.yaml")
     with pytest.raises(ValueError, match="out: expected a whole path, got elsewhere"):
         stylize_dataset(manifest, out="elsewhere")
+
+
+def test_a_link_out_of_the_output_folder_is_refused_before_anything_is_written(
+    folder: dict[str, Any], tmp_path: Path
+) -> None:
+    from flows.on_demand import reprocess_folder
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    Path(folder["out"]).mkdir()
+    Path(folder["out"], ".gramflow").symlink_to(elsewhere)
+    with pytest.raises(LeadsOut, match="elsewhere"):
+        reprocess_folder(**folder)
+    assert list(elsewhere.iterdir()) == []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import tempfile
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 
 import psutil
@@ -12,6 +14,7 @@ import pytest
 
 import flows.engine
 from flows.progress import ChunkDone, Control, Event, controlled_by
+from flows.workshop import WorkersError
 from tests.flows.conftest import TINY, JobFolder
 
 
@@ -55,3 +58,15 @@ def test_ray_gives_the_files_and_rows_of_one_process_though_a_worker_is_killed(
     assert stations_of(os.getpid()) == []
     assert set(Path(tempfile.gettempdir()).glob("gramflow-ray-*")) <= there_before
     assert "raylet" not in capfd.readouterr().err
+
+
+def test_a_cluster_that_would_take_orders_from_everyone_is_not_started(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    there = find_spec("ray")
+    assert there is not None
+    monkeypatch.setitem(sys.modules, "ray", module_from_spec(there))
+    with pytest.raises(WorkersError, match=r"imported ray before.* RAY_AUTH_MODE=token"):
+        job.run(runner="ray")

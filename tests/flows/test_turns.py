@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import torch
 
 from flows.progress import Control, Stopped, Waiting
+from flows.server import ServerError
 from manifests.in_use import OutputInUse, in_use
 
 ONE_GPU = [torch.device("cuda", 0)]
@@ -148,3 +151,100 @@ def test_without_the_limit_a_deployments_run_is_refused_and_another_is_not(api_u
             ExitStack().enter_context(gpu_slots(ONE_GPU, Control()))
     finally:
         _deployment_id.reset(token)
+
+
+def test_serving_limits_the_gpus_of_a_server_that_does_not(api_url: str) -> None:
+    from prefect import get_client
+
+    from flows.deployments import limit_gpus
+    from flows.turns import GPU_SLOTS
+
+    with get_client(sync_client=True) as client:
+        try:
+            for gpus in (2, 3):
+                limit_gpus(gpus)
+                limit = client.read_global_concurrency_limit_by_name(GPU_SLOTS).limit
+                assert limit == 2
+        finally:
+            client.delete_global_concurrency_limit_by_name(GPU_SLOTS)
+
+
+class _Line:
+    """A way to a server, on a port of its own, that can be cut."""
+
+    def __init__(self, to: tuple[str, int]) -> None:
+        self._to = to
+        self._ends: list[socket.socket] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listening.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):  # it is cut
+            while True:
+                ends = self._listening.accept()[0], socket.create_connection(self._to)
+                self._ends += ends
+                for one, other in (ends, ends[::-1]):
+                    threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
+
+    @staticmethod
+    def _pass_on(one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+    def cut(self) -> None:
+        for end in (self._listening, *self._ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+@pytest.fixture
+def line(api_url: str, one_slot: None) -> Iterator[_Line]:
+    """To the server, which Prefect in this test takes."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    parts = urlsplit(api_url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    line = _Line((parts.hostname, parts.port))
+    with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{line.port}/api"}):
+        yield line
+    line.cut()
+
+
+def test_a_run_whose_slots_cannot_be_renewed_ends_in_a_sentence(
+    line: _Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.turns import gpu_slots
+
+    # Else the slots are renewed each 45 s only.
+    monkeypatch.setattr("prefect.concurrency._leases._RENEWAL_FRACTION", 0.01)
+
+    def run() -> None:
+        until = time.monotonic() + 60
+        with gpu_slots(ONE_GPU, Control()):
+            line.cut()
+            while time.monotonic() < until:
+                time.sleep(0.05)
+
+    with pytest.raises(ServerError, match=r"hands out GPU slots is gone.* is kept"):
+        run()
+
+
+def test_a_run_that_ends_while_the_server_is_gone_has_ended_well(line: _Line) -> None:
+    from flows.turns import gpu_slots
+
+    with gpu_slots(ONE_GPU, Control()):
+        assert _slots_taken() == 1
+        line.cut()
+
+
+def test_slots_of_a_server_that_is_gone_are_a_sentence(line: _Line) -> None:
+    from flows.turns import gpu_slots
+
+    line.cut()
+    with pytest.raises(ServerError, match="see that it is up"):
+        ExitStack().enter_context(gpu_slots(ONE_GPU, Control()))

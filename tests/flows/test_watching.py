@@ -11,10 +11,13 @@ from pathlib import Path
 from queue import Empty, Queue
 
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.watching import settled_images
 from tests.flows.pictures import photo
 from tests.flows.processes import gramflow, wait_until
+from tests.stores import Server, s3_folder
 
 SETTLE_S = 1.0
 
@@ -130,3 +133,42 @@ def test_watch_goes_on_after_a_run_that_fails_until_it_is_interrupted(
     assert "new or changed: first.png" in output
     assert "there is no such style image or folder" in output
     assert "Traceback" not in output
+
+
+def test_sigterm_during_a_run_ends_watch_with_its_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3: Server
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.delenv("PREFECT_HOME", raising=False)
+    content, style, bucket = tmp_path / "in", tmp_path / "style.png", s3_folder()
+    content.mkdir()
+    for index in range(8):  # each of a shape, and so a chunk, of its own
+        photo(index, 40, 52 + 8 * index).save(content / f"{index}.png")
+    photo(9).save(style)
+    process = gramflow(
+        "watch", content, "--style", style, "--out", bucket.file("out"),
+        "--encoder", "random", "--preset", "gatys2016", "--size", "96", "--settle", "0",
+    )  # fmt: skip
+
+    def made() -> int:
+        return sum(name.endswith(".jpg") for name in bucket.names("out/train"))
+
+    try:
+        wait_until(lambda: made() > 0, "something is made", seconds=90)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 143, output
+    assert "same command again" in output
+    assert made() < 8
+
+
+def test_a_store_cannot_be_watched_nor_have_the_demo() -> None:
+    for arguments in (
+        ["watch", "memory://in", "--style", "a", "--out", "b"],
+        ["demo", "--out", "memory://demo"],
+    ):
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 2
+        assert "expected a folder on a disk, got 'memory://" in result.output
