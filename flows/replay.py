@@ -36,6 +36,7 @@ from manifests.plan import Base, Variant
 from manifests.reading import ReadManifest
 from manifests.schema import Manifest
 from manifests.sources import ContentImage, StyleImage, list_content, list_styles
+from manifests.storage import is_in_store
 from nst_core import Encoder, Pair, Preset, Stylizer, load_encoder, resolve_preset
 
 _PEAK = 255.0
@@ -147,15 +148,16 @@ def psnr_db(one: bytes, other: bytes) -> float | None:
 
 
 def _manifest_of(dataset: FinishedDataset) -> ReadManifest:
-    file = dataset.out / "dataset.json"
+    about = dataset.out / "dataset.json"
     try:
         where, manifest = dataset.about["manifest_file"], dataset.about["manifest"]
         checked = Manifest.model_validate(manifest)
     except (KeyError, ValidationError):
         expected = "does not say what it was made from; `gramflow run` writes it again"
-        raise ManifestError([Problem(str(file), None, "", expected)]) from None
+        raise ManifestError([Problem(str(about), None, "", expected)]) from None
     # Of a dataset in a store the path is a whole one.
-    return ReadManifest(checked, Path(os.path.normpath(os.path.join(dataset.out, where))), {})
+    file = where if is_in_store(dataset.out) else os.path.join(dataset.out, where)
+    return ReadManifest(checked, Path(os.path.normpath(file)), {})
 
 
 def _base(origins: Origins, row: Row) -> Base:
