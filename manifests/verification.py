@@ -88,7 +88,7 @@ class Seen:
         of = {"kind": "kind", "class": "label", "style": "style_path"}
         self.counts["split"][split] += 1
         for name, column in of.items():
-            if row[column]:
+            if row.get(column):
                 self.counts[name][row[column]] += 1
 
 
