@@ -62,9 +62,7 @@ def verify(
             # While a run writes its indexes there is no dataset: it is looked for only now.
             dataset = read_finished(place(out))
             if sample:
-                from flows.replay import differences
-
-                sampled = Sampled(differences(dataset))
+                sampled = Sampled()
             for finding in _findings(dataset, seen, sample, sampled):
                 kinds[finding.kind] += 1
                 if as_json:
@@ -109,7 +107,7 @@ def replay(
                 compared = "is damaged"
         else:
             compared = "is gone"
-        say("; ".join([f"{output}: not the bytes of {file}: {compared}", *differences(dataset)]))
+        say("; ".join([f"{output}: not the bytes of {file}: {compared}", *differences(dataset, row)]))
 
 
 def prune(

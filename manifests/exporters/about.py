@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from manifests.exporters.columns import check_characters
 from manifests.readers.shapes import shown
 from manifests.schema import check_plain_name
 
@@ -16,7 +17,6 @@ _TYPES: Mapping[str, tuple[type, str]] = {
     "manifest_file": (str, "text"),
     "versions": (dict, "an object"),
     "machine": (dict, "an object"),
-    "device": (str, "text"),
 }
 _NEEDED = ("counts", "images")
 _OF_MANIFEST: Mapping[str, tuple[type, str]] = {
@@ -40,16 +40,19 @@ def check_about(about: Any) -> dict[str, Any]:
     """
     if not isinstance(about, dict):
         raise ValueError(f"expected an object, got {shown(about)}")
+    check_characters(about)
     for name in _NEEDED:
-        if about.get(name) is None:
+        if name not in about:
             raise ValueError(f"{name}: is required")
     _check(about, _TYPES, "")
-    _check(about.get("machine") or {}, _OF_MACHINE, "machine.")
+    if about.get("device") is not None:  # where nothing was stylized
+        _check(about, {"device": (str, "text")}, "")
+    _check(about.get("machine", {}), _OF_MACHINE, "machine.")
     _check_counts(about["counts"])
-    manifest = about.get("manifest") or {}
+    manifest = about.get("manifest", {})
     _check(manifest, _OF_MANIFEST, "manifest.")
     for kind in ("content", "styles"):
-        for entry in manifest.get(kind) or ():
+        for entry in manifest.get(kind, ()):
             if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
                 raise ValueError(f"manifest.{kind}: expected objects with path, got {shown(entry)}")
     return about
@@ -57,9 +60,8 @@ def check_about(about: Any) -> dict[str, Any]:
 
 def _check(values: Mapping[str, Any], types: Mapping[str, tuple[type, str]], place: str) -> None:
     for name, (wanted, said) in types.items():
-        value = values.get(name)
-        if value is not None and type(value) is not wanted:
-            raise ValueError(f"{place}{name}: expected {said}, got {shown(value)}")
+        if name in values and type(values[name]) is not wanted:
+            raise ValueError(f"{place}{name}: expected {said}, got {shown(values[name])}")
 
 
 def _check_counts(counts: Mapping[str, Any]) -> None:

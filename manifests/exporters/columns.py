@@ -56,8 +56,25 @@ def check_columns(row: Any, categories: Sequence[Category]) -> None:
             raise ValueError(f"{name}: expected a number, got {shown(value)}")
     if min(row["width"], row["height"]) < 1:
         raise ValueError(f"expected a size in pixels, got {row['width']}x{row['height']}")
+    if row.get("made_with"):
+        made_with = _json(row["made_with"], "made_with")
+        threads = made_with.get("threads", 1) if isinstance(made_with, dict) else 0
+        if type(threads) is not int or threads < 1:
+            raise ValueError(f"made_with: expected versions by name, got {shown(made_with)}")
     if row.get("objects"):
         _check_objects(row["objects"], categories)
+
+
+def check_characters(value: Any) -> None:
+    """Refuse halves of characters, which JSON can name and nothing can write.
+
+    Raises:
+        ValueError: for a value with any.
+    """
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("expected text, got half a character") from None
 
 
 def _check_objects(column: Mapping[str, Any], categories: Sequence[Category]) -> None:

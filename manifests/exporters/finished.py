@@ -12,7 +12,7 @@ from typing import Any
 from manifests.categories import described_categories
 from manifests.errors import ManifestError, Problem
 from manifests.exporters.about import check_about
-from manifests.exporters.columns import check_columns
+from manifests.exporters.columns import check_characters, check_columns
 from manifests.label_rows import named, objects_of
 from manifests.labels import Category, Object
 from manifests.lineage import Relative
@@ -86,7 +86,7 @@ class FinishedDataset:
             raise ValueError(f"is not JSON ({error})") from None
         check_columns(row, self.categories)
         if b"\\u" in line:
-            _check_characters(row)
+            check_characters(row)
         name, mask = row["file_name"], row.get("mask_file_name") or row.get("mask_path")
         inside_folder(self.out / split, check_path(name))
         if mask:
@@ -127,14 +127,6 @@ def _is_below_hidden(split: str, path: str) -> bool:
     """As what is gramflow's own, to go on with; `path` is relative to the split."""
     folders = os.path.normpath(os.path.join(split, path)).split(os.sep)[:-1]
     return any(folder.startswith(".") for folder in folders)
-
-
-def _check_characters(row: Row) -> None:
-    """Refuse halves of characters, which JSON can name and nothing can write."""
-    try:
-        json.dumps(row, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise ValueError("expected text, got half a character") from None
 
 
 def read_of_row(file: Place) -> bytes:
