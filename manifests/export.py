@@ -157,9 +157,9 @@ def _set_aside(out: Place, files: FilesOnDisk) -> int:
 def _remove_empty_indexes(out: Place, splits: set[str]) -> None:
     for name in names_in(out):
         index = out / name / "metadata.jsonl"
-        if name not in splits and not name.startswith(".") and is_there(index):
-            if not names_in(out / name / ".gramflow"):  # else it is another dataset
-                remove_durably(index)
+        is_old = name not in splits and not name.startswith(".") and is_there(index)
+        if is_old and not names_in(out / name / ".gramflow"):  # else it is another dataset's
+            remove_durably(index)
 
 
 def _write_failures(out: Place, exported: Exported, temporary_folder: Path) -> None:

@@ -107,7 +107,11 @@ def replay(
                 compared = "is damaged"
         else:
             compared = "is gone"
-        say("; ".join([f"{output}: not the bytes of {file}: {compared}", *differences(dataset, row)]))
+        say(
+            "; ".join(
+                [f"{output}: not the bytes of {file}: {compared}", *differences(dataset, row)]
+            )
+        )
 
 
 def prune(

@@ -9,17 +9,20 @@ from typing import Any
 from manifests.labels import Category, are_numbers
 from manifests.readers.shapes import box_of, keypoints_of, polygons_of, shown
 
+Types = frozenset[type]
+
 _NEEDED = frozenset({"file_name", "variant_id", "width", "height"})
-_TEXT = frozenset({str})
-_TEXT_OR_NONE = frozenset({str, type(None)})
-_NUMBER = frozenset({int, float})
+_TEXT: Types = frozenset({str})
+_TEXT_OR_NONE: Types = frozenset({str, type(None)})
+_NUMBER: Types = frozenset({int, float})
+_WHOLE: Types = frozenset({int})
 _LOSSES = tuple(
     f"{name}_loss_{when}"
     for name in ("content", "style", "total_variation", "total")
     for when in ("start", "end")
 )
-_TYPES: dict[str, frozenset[type]] = {
-    **dict.fromkeys(("width", "height", "seed", "iterations", "recipe_index"), frozenset({int})),
+_TYPES: dict[str, Types] = {
+    **dict.fromkeys(("width", "height", "seed", "iterations", "recipe_index"), _WHOLE),
     **dict.fromkeys(("strength", "fidelity", *_LOSSES), _NUMBER),
     **dict.fromkeys(("file_name", "variant_id", "content_path", "pair_id", "kind"), _TEXT),
     **dict.fromkeys(("style_path", "style_sha256", "encoder", "encoder_sha256", "preset"), _TEXT),
@@ -30,7 +33,7 @@ _TYPES: dict[str, frozenset[type]] = {
     **dict.fromkeys(("source_id", "group_id"), _TEXT_OR_NONE),
     "objects": frozenset({dict, type(None)}),
 }
-_SAID = {_TEXT: "text", _TEXT_OR_NONE: "text", _NUMBER: "a number", _TYPES["width"]: "a number"}
+_SAID = {_TEXT: "text", _TEXT_OR_NONE: "text", _NUMBER: "a number", _WHOLE: "a whole number"}
 _OF_OBJECTS = frozenset(
     {"bbox", "categories", "area", "iscrowd", "segmentation", "keypoints", "extras"}
 )
