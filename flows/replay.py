@@ -36,6 +36,7 @@ from manifests.plan import Base, Variant
 from manifests.reading import ReadManifest
 from manifests.schema import Manifest
 from manifests.sources import ContentImage, StyleImage, list_content, list_styles
+from manifests.storage import is_in_store
 from nst_core import Encoder, Pair, Preset, Stylizer, load_encoder, resolve_preset
 
 _PEAK = 255.0
@@ -64,7 +65,7 @@ class Origins:
 
     Attributes:
         content, styles: by the path that metadata has of them.
-        threads: of torch, as the run had them.
+        threads: of torch, for rows that do not say how many they were made with.
         stylizers: by what they depend on; filled as they are needed.
     """
 
@@ -121,20 +122,27 @@ def replay(origins: Origins, row: Row) -> Replayed:
     return Replayed(files.image, files.mask, applied)
 
 
-def differences(dataset: FinishedDataset) -> list[str]:
-    """What is other here than where the dataset was made, and may make other bytes."""
-    about = dataset.about
-    there = {"gramflow": about.get("gramflow_version"), **about.get("versions", {})}
-    here = {"gramflow": VERSION, **library_versions()}
-    there["cpu"], here["cpu"] = about.get("machine", {}).get("cpu"), cpu_capability()
-    if about.get("device"):
-        there["device"] = about["device"].partition(":")[0]
+def differences(dataset: FinishedDataset, row: Row) -> list[str]:
+    """What is other here than where the file of the row was made, and may make other bytes."""
+    if row.get("made_with"):
+        there = {"gramflow": row.get("gramflow_version"), **json.loads(row["made_with"])}
+    else:
+        there = _made_with_by_older(dataset.about)
+    here = {"gramflow": VERSION, **library_versions(), "cpu": cpu_capability()}
+    if row.get("style_path"):
         here["device"] = choose_device().type
     return [
         f"{name} {there.get(name) or 'unknown'} there, {here[name]} here"
         for name in here
         if name in there and there[name] != here[name]
     ]
+
+
+def _made_with_by_older(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Rows of an older gramflow do not say it, and dataset.json has it of the last run only."""
+    device = {"device": about["device"].partition(":")[0]} if about.get("device") else {}
+    there = {"gramflow": about.get("gramflow_version"), **about.get("versions", {})}
+    return there | {"cpu": about.get("machine", {}).get("cpu")} | device
 
 
 def psnr_db(one: bytes, other: bytes) -> float | None:
@@ -147,15 +155,16 @@ def psnr_db(one: bytes, other: bytes) -> float | None:
 
 
 def _manifest_of(dataset: FinishedDataset) -> ReadManifest:
-    file = dataset.out / "dataset.json"
+    about = dataset.out / "dataset.json"
     try:
         where, manifest = dataset.about["manifest_file"], dataset.about["manifest"]
         checked = Manifest.model_validate(manifest)
     except (KeyError, ValidationError):
         expected = "does not say what it was made from; `gramflow run` writes it again"
-        raise ManifestError([Problem(str(file), None, "", expected)]) from None
+        raise ManifestError([Problem(str(about), None, "", expected)]) from None
     # Of a dataset in a store the path is a whole one.
-    return ReadManifest(checked, Path(os.path.normpath(os.path.join(dataset.out, where))), {})
+    file = where if is_in_store(dataset.out) else os.path.join(dataset.out, where)
+    return ReadManifest(checked, Path(os.path.normpath(file)), {})
 
 
 def _base(origins: Origins, row: Row) -> Base:
@@ -260,7 +269,8 @@ def _stylized(origins: Origins, row: Row, image: Loaded) -> Ready:
         seed=seed_of(row["pair_id"]),
         preserve_color=json.loads(row["stylize_parameters"])["preserve_color"],
     )
-    with torch_threads(origins.threads):
+    made_with = json.loads(row.get("made_with") or "{}")
+    with torch_threads(made_with.get("threads", origins.threads)):
         ((_, result),) = _stylizer(origins, row).each([pair])
     pixels: Pixels = as_pixels(result.image)
     unscored = Scores(1.0, (1.0,) * len(image.labels.objects))

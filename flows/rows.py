@@ -70,6 +70,7 @@ def done_row(
     applied: Applied,
     notes: tuple[str, ...],
     optimisation: Optimisation | None,
+    made_with: str,
 ) -> Row:
     """Metadata of one file.
 
@@ -82,6 +83,7 @@ def done_row(
         mask: those of its semantic mask, where it has one.
         moved: its labels, with all objects that were dropped on the way to it.
         fidelity: what it, and each of its objects, has kept of the content's structure.
+        made_with: what else decides its bytes, as `flows.version.made_with` says it.
     """
     engine = engine if base.style is not None else _NO_ENGINE
     done = optimisation or _NO_OPTIMISATION
@@ -125,6 +127,7 @@ def done_row(
         "sha256": hashlib.sha256(data).hexdigest(),
         "mask_sha256": "" if mask is None else hashlib.sha256(mask).hexdigest(),
         "gramflow_version": VERSION,
+        "made_with": made_with,
     }
 
 

@@ -14,6 +14,7 @@ from flows.ready import ChunkRows, Ready
 from flows.rows import done_row, failed_rows
 from flows.stylizing import stylized
 from flows.variation import encoded, recipes_of, varied
+from flows.version import made_with
 from flows.workshop import Workshop
 from manifests.chunks import Chunk
 from manifests.durable import write_whole
@@ -82,6 +83,7 @@ def _write(shop: Workshop, image: Ready, variant: Variant, recipes: dict[str, Re
     write_whole(shop.out / variant.file, files.image, shop.ledger.temporary_folder)
     if files.mask is not None:
         write_whole(shop.out / variant.mask_file, files.mask, shop.ledger.temporary_folder)
+    device = "cpu" if image.optimisation is None else shop.device.type
     return done_row(
         shop.manifest,
         shop.engine,
@@ -95,6 +97,7 @@ def _write(shop: Workshop, image: Ready, variant: Variant, recipes: dict[str, Re
         applied=made.applied,
         notes=image.loaded.notes,
         optimisation=image.optimisation,
+        made_with=made_with(device, shop.lanes.threads),
     )
 
 

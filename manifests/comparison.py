@@ -20,6 +20,9 @@ from manifests.plan import Base, Plan, Variant
 from manifests.storage import Place
 from manifests.stores import list_below, list_folder
 
+# Of each dataset.
+_OWN = ".gramflow"
+
 
 class FilesOnDisk:
     """Which files of the dataset are there; each folder is listed once, when first asked about.
@@ -46,14 +49,23 @@ class FilesOnDisk:
         self._listed(folder).discard(name)
 
     def left(self) -> Iterator[str]:
-        """Files of all folders of the dataset that are on the list, hidden folders left out."""
+        """Files of all folders of the dataset that are on the list.
+
+        Hidden folders are left out, and other datasets that lie in this one.
+        """
         if isinstance(self._out, UPath):
+            others = {above for folder in self._names if (above := _above_hidden(folder))}
             for folder in sorted(self._names):
+                if any(f"{folder}/".startswith(f"{other}/") for other in others):
+                    continue
                 listed = self._names[folder]
                 assert isinstance(listed, set)
                 yield from (f"{folder}/{name}" for name in sorted(listed))
             return
         for parent, folders, names in os.walk(self._out):
+            if _OWN in folders and parent != str(self._out):
+                folders.clear()
+                continue
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             folder = os.path.relpath(parent, self._out).replace(os.sep, "/")
             if folder != ".":
@@ -76,6 +88,12 @@ def _names_in_store(out: UPath) -> dict[str, set[str]]:
                 folder, _, name = f"{first}/{inside}".rpartition("/")
                 names[folder].add(name)
     return names
+
+
+def _above_hidden(folder: str) -> str:
+    """The dataset that a folder of gramflow's own is of; empty for other folders."""
+    above, own, _ = f"{folder}/".partition(f"/{_OWN}/")
+    return above if own else ""
 
 
 def _names_in(folder: Path) -> Iterator[str]:

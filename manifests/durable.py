@@ -1,7 +1,7 @@
 """Files that are either whole under their final name, or not there.
 
 On a disk they take their name by renaming, when their bytes are durable; in a store, which has no
-renaming, they are put there in one request. A temporary folder is on a disk: that of the file.
+renaming, they are put there whole or not at all. A temporary folder is on a disk: that of the file.
 """
 
 from __future__ import annotations

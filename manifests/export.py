@@ -66,6 +66,7 @@ def export_imagefolder(
     all_masked = all(content.labels.semantic_mask for content in plan.content)
     wanted = Checklist(variant.id for base in plan.bases() for variant in base.variants)
     failed: dict[str, Row] = {}
+    left_out: dict[str, tuple[str, str, str]] = {}
     repeated = ledger.repeated()
     with ExitStack() as open_files:
         indexes: dict[str, BinaryIO] = {}
@@ -74,9 +75,7 @@ def export_imagefolder(
             if variant_id not in wanted:
                 continue
             if "left_out" in row:
-                failed.pop(variant_id, None)
-                wanted.discard(variant_id)
-                exported.left_out[row["content_path"], row["style_path"], row["left_out"]] += 1
+                left_out[variant_id] = row["content_path"], row["style_path"], row["left_out"]
                 continue
             if "error" in row:
                 failed[variant_id] = row
@@ -88,7 +87,9 @@ def export_imagefolder(
                 repeated[variant_id] -= 1
                 if repeated[variant_id] and not _is_of(out / row["file"], row):
                     continue
+            # What was made and is there counts, whatever else became of it at another time.
             failed.pop(variant_id, None)
+            left_out.pop(variant_id, None)
             wanted.discard(variant_id)
             for file in made:
                 files.discard(file)
@@ -101,8 +102,10 @@ def export_imagefolder(
         # Indexes take their names when this block ends, one by one: until the last has its own,
         # there are no categories by which an older one's numbers could be read.
         remove_durably(out / "dataset.json")
-    for row in failed.values():
-        exported.failures[row["path"], row["error"]] += 1
+    exported.left_out.update(left_out.values())
+    for variant_id, row in failed.items():
+        if variant_id not in left_out:
+            exported.failures[row["path"], row["error"]] += 1
     exported.set_aside = _set_aside(out, files)
     _remove_empty_indexes(out, set(exported.counts["split"]))
     _write_failures(out, exported, ledger.temporary_folder)
@@ -154,7 +157,8 @@ def _set_aside(out: Place, files: FilesOnDisk) -> int:
 def _remove_empty_indexes(out: Place, splits: set[str]) -> None:
     for name in names_in(out):
         index = out / name / "metadata.jsonl"
-        if name not in splits and not name.startswith(".") and is_there(index):
+        is_old = name not in splits and not name.startswith(".") and is_there(index)
+        if is_old and not names_in(out / name / ".gramflow"):  # else it is another dataset's
             remove_durably(index)
 
 

@@ -33,7 +33,9 @@ class LedgerError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """Variant ids that the ledger knows; an id is in one of the three.
+    """Variant ids that the ledger knows.
+
+    One may be both done and left out: it is done where its file is there, else left out.
 
     Attributes:
         left_out: not made, because their pair kept too little of its content's structure.
@@ -76,7 +78,6 @@ class Ledger:
         # In place: a copy of a million ids is as much memory as the rest of a run takes.
         failed -= done
         failed -= left_out
-        left_out -= done
         return Ids(done, failed, left_out)
 
     def repeated(self) -> dict[str, int]:

@@ -29,7 +29,7 @@ class UnusableShard(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Span:
     """Where a member's bytes are in its tar, from the first."""
 
     offset: int
@@ -43,7 +43,7 @@ class Shard:
     repeated: names that it has more than once; `places` has the last, as unpacking would.
     """
 
-    places: Mapping[str, Place]
+    places: Mapping[str, Span]
     repeated: tuple[str, ...]
 
 
@@ -94,7 +94,7 @@ def _read(tar: str, size_bytes: int, version: int) -> Shard:
 
 
 def _indexed(file: BinaryIO) -> Shard | UnusableShard:
-    places: dict[str, Place] = {}
+    places: dict[str, Span] = {}
     repeated: list[str] = []
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
@@ -106,7 +106,7 @@ def _indexed(file: BinaryIO) -> Shard | UnusableShard:
                     continue
                 if member.name in places:
                     repeated.append(member.name)
-                places[member.name] = Place(member.offset_data, member.size)
+                places[member.name] = Span(member.offset_data, member.size)
     except (tarfile.TarError, ValueError, EOFError, OverflowError) as error:
         return UnusableShard(f"is no uncompressed tar that can be read: {error}")
     return Shard(places, tuple(repeated))

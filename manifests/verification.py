@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from manifests.ahead import THREADS
 from manifests.comparison import FilesOnDisk
-from manifests.durable import move
+from manifests.durable import check_stays_inside, move
 from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
 from manifests.exporters.folder import EXPORT, has_export_beside, path_beside
 from manifests.exporters.parquet import parquet_name
@@ -38,7 +38,9 @@ _ROUNDING_PX = 0.01
 _RUN_AGAIN = "`gramflow run` with its manifest makes it again"
 _RUN_MENDS = "`gramflow run` with its manifest mends it"
 _MEND_FIRST = f"`gramflow verify --mend` sets it aside, then {_RUN_AGAIN}"
-_OF_BYTES = frozenset({"damaged", "size", "unreadable"})
+# Not "unreadable": what a disk or a store refuses now may be whole.
+_OF_BYTES = frozenset({"damaged", "size"})
+_LOOK_AGAIN = "see to its disk or store, then `gramflow verify` again"
 _BESIDE = ("yolo", "voc", "webdataset")
 
 
@@ -86,7 +88,7 @@ class Seen:
         of = {"kind": "kind", "class": "label", "style": "style_path"}
         self.counts["split"][split] += 1
         for name, column in of.items():
-            if row[column]:
+            if row.get(column):
                 self.counts[name][row[column]] += 1
 
 
@@ -121,11 +123,21 @@ def set_aside(dataset: FinishedDataset, finding: Finding) -> bool:
     """Move a file that is not what its row says out of the dataset, so that the next run makes it.
 
     Returns:
-        whether the finding was of such a file.
+        whether the finding was of such a file, named as gramflow's are, and it was still there.
+
+    Raises:
+        LeadsOut: a link leads its folder out of the dataset.
     """
-    if finding.kind not in _OF_BYTES:
+    file = dataset.out / finding.file
+    if finding.kind not in _OF_BYTES or not is_of_gramflow(file.name):
         return False
-    move(dataset.out / finding.file, dataset.out / ".gramflow" / "set_aside" / finding.file)
+    aside = dataset.out / ".gramflow" / "set_aside" / finding.file
+    for folder in (file.parent, aside.parent):
+        check_stays_inside(folder, dataset.out)
+    try:
+        move(file, aside)
+    except FileNotFoundError:  # moved before, for another row that names it
+        return False
     return True
 
 
@@ -164,7 +176,7 @@ def _of_file(
         yield Finding("missing", file, f"a row names it and it is gone; {_RUN_AGAIN}")
         return
     except OSError as error:
-        yield Finding("unreadable", file, f"cannot be read: {error.strerror}; {_MEND_FIRST}")
+        yield Finding("unreadable", file, f"cannot be read: {error.strerror}; {_LOOK_AGAIN}")
         return
     if sha256 and hashlib.sha256(data).hexdigest() != sha256:
         yield Finding("damaged", file, f"its bytes are not those of its row; {_MEND_FIRST}")

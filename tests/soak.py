@@ -264,7 +264,7 @@ def _lost_for_good(job: JobFolder, undisturbed: Path) -> list[str]:
     _finished(job)
     dataset = read_finished(job.out)
     losses = [str(one) for one in verify(dataset, Seen())]
-    losses += [str(one) for one in sampled(dataset, 5, Sampled([]))]
+    losses += [str(one) for one in sampled(dataset, 5, Sampled())]
     there, wanted = _files(job.out), _files(undisturbed)
     losses += [f"{name}: gone or too many" for name in there.keys() ^ wanted.keys()]
     losses += [

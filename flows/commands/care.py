@@ -7,10 +7,10 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -55,15 +55,14 @@ def verify(
         from manifests.storage import place
         from manifests.verification import Seen, set_aside
 
-        dataset = read_finished(place(out))
         seen, sampled = Seen(), None
-        if sample:
-            from flows.replay import differences
-
-            sampled = Sampled(differences(dataset))
         kinds: Counter[str] = Counter()
         aside = 0
-        with _nobody_writes(dataset.out, mend), error_console.status("reading files"):
+        with _nobody_writes(place(out), mend), error_console.status("reading files"):
+            # While a run writes its indexes there is no dataset: it is looked for only now.
+            dataset = read_finished(place(out))
+            if sample:
+                sampled = Sampled()
             for finding in _findings(dataset, seen, sample, sampled):
                 kinds[finding.kind] += 1
                 if as_json:
@@ -86,6 +85,7 @@ def replay(
         from flows.replay import replay as make_again
         from manifests.durable import write_whole
         from manifests.exporters.finished import read_finished
+        from manifests.images import UnusableImage
         from manifests.storage import place
         from manifests.stores import is_there, read_bytes
 
@@ -99,10 +99,19 @@ def replay(
         if there == again.image:
             say(f"{output}: the bytes of {file}")
             return
-        near = psnr_db(there, again.image) if there else None
-        other = "is gone" if not there else "has another size"
-        compared = f"PSNR {near:.1f} dB" if near is not None else other
-        say("; ".join([f"{output}: not the bytes of {file}: {compared}", *differences(dataset)]))
+        if there:
+            try:
+                near = psnr_db(there, again.image)
+                compared = "has another size" if near is None else f"PSNR {near:.1f} dB"
+            except UnusableImage:
+                compared = "is damaged"
+        else:
+            compared = "is gone"
+        say(
+            "; ".join(
+                [f"{output}: not the bytes of {file}: {compared}", *differences(dataset, row)]
+            )
+        )
 
 
 def prune(
@@ -154,12 +163,23 @@ def _findings(
         yield from sampled(dataset, sample, told)
 
 
-def _nobody_writes(out: Place, mend: bool) -> AbstractContextManager[Any]:
-    """A dataset that cannot be written to is in use by nobody, and may be looked at."""
+@contextmanager
+def _nobody_writes(out: Place, mend: bool) -> Iterator[None]:
+    """A dataset that cannot be written to may be looked at all the same, but not mended."""
     from manifests.in_use import in_use
+    from manifests.stores import StoreError, is_there, names_in
 
+    # In a folder that is none of gramflow's, nothing is written either.
+    is_ours = is_there(out / "dataset.json") or bool(names_in(out / ".gramflow"))
     writable = not isinstance(out, Path) or os.access(out / ".gramflow", os.W_OK)
-    return in_use(out) if mend or writable else nullcontext()
+    with ExitStack() as held:
+        if is_ours and (mend or writable):
+            try:
+                held.enter_context(in_use(out))
+            except StoreError:  # refused, as where credentials are for reading only
+                if mend:
+                    raise
+        yield
 
 
 def _summary(

@@ -119,9 +119,11 @@ def export(
         from manifests.exporters.formats import export as export_formats
         from manifests.in_use import in_use
         from manifests.storage import place
+        from manifests.stores import names_in
 
         folder = place(out)
-        read_finished(folder)
+        if not names_in(folder / ".gramflow"):  # else a run may be about to write its dataset.json
+            read_finished(folder)
         with in_use(folder):
             for written in export_formats(folder, formats):
                 say(str(written))

@@ -11,17 +11,17 @@ from typing import Any
 
 from manifests.categories import described_categories
 from manifests.errors import ManifestError, Problem
+from manifests.exporters.about import check_about
+from manifests.exporters.columns import check_characters, check_columns
 from manifests.label_rows import named, objects_of
 from manifests.labels import Category, Object
 from manifests.lineage import Relative
 from manifests.readers.findings import check_path, inside_folder
-from manifests.schema import check_plain_name
 from manifests.storage import Place, local_folder, normal, place
 from manifests.stores import is_there, opened, read_bytes
 
 Row = dict[str, Any]
 
-_NEEDED = frozenset({"file_name", "variant_id", "width", "height"})
 _NO_OBJECTS: Row = {
     name: [] for name in ("bbox", "categories", "area", "iscrowd", "segmentation", "keypoints")
 } | {"extras": []}
@@ -64,9 +64,10 @@ class FinishedDataset:
         """The rows of a split, one at a time.
 
         Raises:
-            ManifestError: for a line that is no row, has a class or category that there is not,
-                or names files outside OUT.
+            ManifestError: where there is none; for a line that is no row, has a class or category
+                that there is not, or names files outside OUT or in a hidden folder.
         """
+        number = 0
         with opened(self.index(split)) as lines:
             for number, line in enumerate(lines, start=1):
                 try:
@@ -75,28 +76,26 @@ class FinishedDataset:
                     message = f"{error}; `gramflow run` mends it"
                     raise _error(self.index(split), number, message) from None
                 yield row
+        if not number:
+            raise _error(self.index(split), None, "has no rows; `gramflow run` mends it")
 
     def _row(self, line: bytes, split: str) -> Row:
         try:
-            row = json.loads(line)
+            row: Row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"is not JSON ({error})") from None
-        if not isinstance(row, dict) or not row.keys() >= _NEEDED:
-            raise ValueError(f"expected a row with {', '.join(sorted(_NEEDED))}")
-        name, mask = row["file_name"], row.get("mask_file_name") or row.get("mask_path") or ""
-        if not isinstance(name, str) or not isinstance(mask, str):
-            raise ValueError(f"expected names of files, got {name!r} and {mask!r}")
+        check_columns(row, self.categories)
+        if b"\\u" in line:
+            check_characters(row)
+        name, mask = row["file_name"], row.get("mask_file_name") or row.get("mask_path")
         inside_folder(self.out / split, check_path(name))
         if mask:
             inside_folder(self.out, os.path.join(split, check_path(mask)))
+        for path in filter(None, (name, mask)):
+            if _is_below_hidden(split, path):
+                raise ValueError(f"expected no file in a hidden folder, got {path!r}")
         if (label := row.get("label")) and label not in self.classes:
             raise ValueError(f"expected a label among the classes of dataset.json, got {label!r}")
-        for category in objects_column_of(row)["categories"]:
-            if type(category) is not int or not 0 <= category < len(self.categories):
-                raise ValueError(
-                    f"expected one of the {len(self.categories)} categories of dataset.json, "
-                    f"from 0, got {category!r}"
-                )
         return row
 
     def image(self, split: str, row: Row) -> Place:
@@ -122,6 +121,12 @@ def objects_column_of(row: Row) -> Row:
     """The column `objects`, empty where an older row has none."""
     column: Row = row.get("objects") or _NO_OBJECTS
     return column
+
+
+def _is_below_hidden(split: str, path: str) -> bool:
+    """As what is gramflow's own, to go on with; `path` is relative to the split."""
+    folders = os.path.normpath(os.path.join(split, path)).split(os.sep)[:-1]
+    return any(folder.startswith(".") for folder in folders)
 
 
 def read_of_row(file: Place) -> bytes:
@@ -152,15 +157,14 @@ def read_finished(out: Place) -> FinishedDataset:
     out = place(normal(out.absolute()))
     file = out / "dataset.json"
     try:
-        about = json.loads(read_bytes(file))
-        splits = tuple(sorted(map(check_plain_name, about["counts"]["split"])))
-        classes = tuple(sorted(about["counts"]["class"]))
+        about = check_about(json.loads(read_bytes(file)))
     except FileNotFoundError:
         expected = "there is none; expected the folder of a finished dataset, see `gramflow run`"
         raise _error(file, None, expected) from None
-    except (ValueError, KeyError, TypeError) as error:
-        message = f"does not describe a dataset ({error!r}); `gramflow run` writes it again"
+    except (ValueError, RecursionError) as error:
+        message = f"does not describe a dataset ({error}); `gramflow run` writes it again"
         raise _error(file, None, message) from None
+    splits, classes = (tuple(sorted(about["counts"][name])) for name in ("split", "class"))
     categories = described_categories(about.get("categories") or [], file)
     dataset = FinishedDataset(out, about, splits, categories, classes)
     if not splits:

@@ -110,12 +110,19 @@ def test_a_whole_folder_that_is_gone_is_named(job: JobFolder, dataset: FinishedD
 
 
 def test_other_versions_are_said(dataset: FinishedDataset) -> None:
-    assert differences(dataset) == []
+    """Those of the row count, and dataset.json's only where an older one does not say."""
+    row = _of(dataset, "stylized")
+    assert differences(dataset, row) == []
     about = json.loads((dataset.out / "dataset.json").read_text())
     about["versions"]["torch"] = "1.0"
     about["device"] = "cuda:0"
     (dataset.out / "dataset.json").write_text(json.dumps(about))
-    said = differences(read_finished(dataset.out))
+    dataset = read_finished(dataset.out)
+    assert differences(dataset, row) == []
+    other = json.loads(row["made_with"]) | {"torch": "2.0", "device": "mps"}
+    said = differences(dataset, row | {"made_with": json.dumps(other)})
+    assert [one.split()[:2] for one in said] == [["torch", "2.0"], ["device", "mps"]]
+    said = differences(dataset, {name: row[name] for name in row if name != "made_with"})
     assert [one.split()[:3] for one in said] == [
         ["torch", "1.0", "there,"],
         ["device", "cuda", "there,"],
@@ -133,6 +140,10 @@ def test_the_command_writes_the_file(job: JobFolder, dataset: FinishedDataset) -
     status, output = finished("replay", job.out, row["variant_id"], "-o", target)
     assert status == 0
     assert "not the bytes of" in output
+    file.write_bytes(b"damaged")
+    status, output = finished("replay", job.out, row["variant_id"], "-o", target)
+    assert status == 0, output
+    assert f"{target}: not the bytes of {file}: is damaged" in output
     status, output = finished("replay", job.out, "nonsense", "-o", target)
     assert status == 2
     assert "nonsense: expected the variant_id of a row" in output

@@ -145,6 +145,47 @@ def test_more_photographs_make_only_theirs_and_others_are_set_aside(
     stored.check(on_disk.out)
 
 
+def test_a_dataset_in_a_store_is_looked_after_as_on_a_disk(
+    stored: Stored, s3: Server, tmp_path: Path
+) -> None:
+    stored.job.run()
+    status, output = said("verify", stored.out, "--sample", "2")
+    assert status == 0, output
+    assert "2 made again, 2 of them byte for byte" in output
+    row = stored.rows()[0]
+    status, output = said("replay", stored.out, row["variant_id"], "-o", tmp_path / "again.jpg")
+    assert status == 0, output
+    file = f"out/train/{row['file_name']}"
+    assert (tmp_path / "again.jpg").read_bytes() == stored.folder.read(file)
+
+    stored.folder.write(file, b"damaged")
+    with s3.failing(Fault("PUT", "/lock/")):
+        status, output = said("verify", stored.out)
+        assert (status, output.count("its bytes are not those of its row")) == (1, 1), output
+        assert said("verify", stored.out, "--mend")[0] == 2
+    with s3.failing(Fault("GET", f"/{file}")):
+        status, output = said("verify", stored.out, "--mend")
+        assert "set aside" not in output
+        assert "see to its disk or store" in output
+    status, output = said("verify", stored.out, "--mend")
+    assert "1 files set aside" in output
+    aside = f"out/.gramflow/set_aside/train/{row['file_name']}"
+    assert stored.folder.read(aside) == b"damaged"
+    stored.folder.write(aside, (tmp_path / "again.jpg").read_bytes())
+    status, output = said("prune", stored.out, "--yes")
+    assert status == 0, output
+    assert stored.folder.names("out/.gramflow/set_aside") == []
+
+
+def test_another_dataset_inside_one_in_a_store_is_left_alone(stored: Stored) -> None:
+    stored.job.run()
+    for name in stored.folder.names("out"):
+        stored.folder.write(f"out/other/{name.removeprefix('out/')}", stored.folder.read(name))
+    before = stored.folder.names("out/other")
+    assert stored.job.run().set_aside == 0
+    assert stored.folder.names("out/other") == before
+
+
 def test_requests_that_fail_for_a_while_are_made_again(
     on_disk: JobFolder, stored: Stored, s3: Server
 ) -> None:

@@ -11,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.sample import Sampled, sampled
+from manifests.durable import LeadsOut
+from manifests.errors import ManifestError
 from manifests.exporters.finished import read_finished
+from manifests.in_use import in_use
 from manifests.ledger import Ledger
-from manifests.verification import Finding, Seen, verify
+from manifests.verification import Finding, Seen, set_aside, verify
 from tests.flows.conftest import JobFolder
 from tests.flows.pictures import photo
 from tests.flows.processes import finished
@@ -83,7 +88,7 @@ def test_nothing_is_wrong_with_what_a_run_left(dataset: Dataset) -> None:
 
 
 def test_every_file_is_made_again_byte_for_byte(dataset: Dataset) -> None:
-    told = Sampled([])
+    told = Sampled()
     assert list(sampled(read_finished(dataset.out), 100, told)) == []
     assert (told.images, told.same, told.lowest_psnr_db) == (12, 12, None)
 
@@ -223,14 +228,16 @@ def test_a_file_that_another_machine_made_again_has_its_own_row(dataset: Dataset
 
 def test_other_bytes_are_a_problem_only_where_nothing_explains_them(dataset: Dataset) -> None:
     dataset.write_rows([row | {"sha256": "0" * 64} for row in dataset.rows()])
-    told = Sampled([])
+    told = Sampled()
     found = list(sampled(read_finished(dataset.out), 2, told))
     assert (told.images, told.same) == (2, 0)
     assert all("PSNR inf dB" in one.message for one in found)
     assert len(found) == 2
-    elsewhere = Sampled(["torch 1 there, 2 here"])
+    made_with = json.loads(dataset.rows()[0]["made_with"]) | {"torch": "1"}
+    dataset.write_rows([row | {"made_with": json.dumps(made_with)} for row in dataset.rows()])
+    elsewhere = Sampled()
     assert list(sampled(read_finished(dataset.out), 2, elsewhere)) == []
-    assert str(elsewhere).endswith("PSNR of inf dB or more; torch 1 there, 2 here")
+    assert "PSNR of inf dB or more; torch 1 there, " in str(elsewhere)
 
 
 def test_the_command_says_what_is_wrong_and_how_to_mend_it(dataset: Dataset) -> None:
@@ -248,6 +255,72 @@ def test_the_command_says_what_is_wrong_and_how_to_mend_it(dataset: Dataset) -> 
     assert problem["message"].endswith("`gramflow run` with its manifest makes it again")
     assert summary["images"] == 12
     assert summary["problems"] == {"missing": 1}
+
+
+def _findings_set_aside(dataset: Dataset) -> int:
+    found = read_finished(dataset.out)
+    return sum([set_aside(found, one) for one in verify(found, Seen())])
+
+
+def test_a_file_that_only_could_not_be_read_stays(dataset: Dataset) -> None:
+    first = _first(dataset)
+    first.unlink()
+    first.mkdir()
+    (finding,) = dataset.findings()
+    assert "--mend" not in finding.message
+    assert _findings_set_aside(dataset) == 0
+    assert first.is_dir()
+
+
+def test_a_damaged_file_that_two_rows_name_is_set_aside_once(dataset: Dataset) -> None:
+    _change_byte(_first(dataset))
+    dataset.write_rows([*dataset.rows(), dataset.rows()[0]])
+    assert _findings_set_aside(dataset) == 1
+    assert not _first(dataset).exists()
+
+
+def test_what_is_not_named_as_gramflows_is_not_moved(dataset: Dataset) -> None:
+    mine = dataset.out / "train" / "mine.jpg"
+    mine.write_text("mine")
+    _edit_row(dataset, file_name="mine.jpg")
+    assert "damaged" in dataset.kinds()
+    assert _findings_set_aside(dataset) == 0
+    assert mine.read_text() == "mine"
+
+
+def test_nothing_is_moved_out_of_a_folder_that_a_link_leads_to(dataset: Dataset) -> None:
+    _change_byte(_first(dataset))
+    elsewhere = dataset.job.folder / "elsewhere"
+    (dataset.out / "train").rename(elsewhere)
+    (dataset.out / "train").symlink_to(elsewhere)
+    with pytest.raises(LeadsOut, match="put a folder in its place"):
+        _findings_set_aside(dataset)
+    assert _first(dataset).exists()
+
+
+def test_rows_name_nothing_in_a_hidden_folder(dataset: Dataset) -> None:
+    for name in ("../.gramflow/x-original-abcdefghijkl.png", ".mine/a.png"):
+        _edit_row(dataset, mask_file_name=name)
+        with pytest.raises(ManifestError, match=r"jsonl:1: expected no file in a hidden folder"):
+            dataset.findings()
+
+
+def test_who_writes_is_said_before_that_there_is_no_dataset(dataset: Dataset) -> None:
+    (dataset.out / "dataset.json").unlink()
+    with in_use(dataset.out):
+        for command in (("verify", dataset.out), ("export", dataset.out, "--format", "coco")):
+            result = CliRunner().invoke(app, list(map(str, command)))
+            assert result.exit_code == 2
+            assert "another run or export writes there" in result.output
+
+
+def test_another_dataset_inside_is_left_alone(dataset: Dataset) -> None:
+    other = dataset.out / "other"
+    shutil.copytree(dataset.out, other, ignore=lambda *_: {"other"})
+    before = sorted(other.rglob("*"))
+    assert dataset.findings() == []
+    assert dataset.job.run().set_aside == 0
+    assert sorted(other.rglob("*")) == before
 
 
 def test_a_folder_without_a_dataset_is_wrong_use(tmp_path: Path) -> None:

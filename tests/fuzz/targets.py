@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +15,12 @@ from typer.testing import CliRunner
 
 from flows.cli import app
 from manifests.errors import ManifestError
+from manifests.exporters.finished import read_finished
+from manifests.exporters.formats import FORMATS, export
 from manifests.images import UnusableImage, decode_class_indices, decode_image, image_size
+from manifests.lineage import LineageError
 from manifests.reading import read_manifest
+from manifests.verification import Seen, verify
 from tests.fuzz import wholes
 from tests.fuzz.damage import (
     VALUES,
@@ -70,6 +75,7 @@ def targets() -> Iterator[Target]:
     """All of them."""
     yield from _images()
     yield from _annotations()
+    yield from _finished()
     yield _manifest("manifest", _manifest_is_used)
     yield _manifest("validate", _validated)
 
@@ -199,6 +205,39 @@ def _check_said(error: ManifestError, file: str = "") -> None:
         _check_sentence(problem.message)
         assert str(problem).startswith(file)
         assert problem.line is None or problem.line >= 1
+
+
+def _finished() -> Iterator[Target]:
+    """What a finished dataset says of itself, exported to each format and verified."""
+    files = wholes.finished()
+    for name in ("dataset.json", "train/metadata.jsonl"):
+        document = json.loads(files[name])
+        yield Target(
+            f"finished: {name}", files[name], _json_inputs(document), partial(_is_exported, name)
+        )
+
+
+def _is_exported(name: str, folder: Path, data: bytes) -> bool:
+    out = folder / "finished"
+    for inside, whole in (wholes.finished() | {name: data}).items():
+        (out / inside).parent.mkdir(parents=True, exist_ok=True)
+        (out / inside).write_bytes(whole)
+    used = True
+    try:
+        dataset = read_finished(out)
+        for finding in verify(dataset, Seen()):
+            _check_sentence(finding.message)
+        list(export(out, list(FORMATS)))
+    except ManifestError as error:
+        _check_said(error)
+        used = False
+    except (LineageError, FileNotFoundError) as error:
+        _check_sentence(str(error))
+        used = False
+    finally:
+        for made in (out, *folder.glob("finished.*")):
+            shutil.rmtree(made)
+    return used
 
 
 _NAMES = st.sampled_from(

@@ -6,6 +6,9 @@ import csv
 import io
 import json
 import tarfile
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow
@@ -13,7 +16,9 @@ import pyarrow.parquet
 import yaml
 from PIL import Image, ImageCms
 
+from manifests.labels import Object, Rle
 from tests.flows.pictures import photo
+from tests.manifests.exporters.finished import made, write_finished
 
 COCO: dict[str, Any] = {
     "images": [{"id": 1, "file_name": "a.png", "width": 48, "height": 40}],
@@ -174,6 +179,28 @@ def as_shard(row: Any) -> bytes:
         link.type, link.linkname = tarfile.SYMTYPE, "../../b.png"
         tar.addfile(link)
     return data.getvalue()
+
+
+@cache
+def finished() -> dict[str, bytes]:
+    """Path -> bytes of a finished dataset of one image, with all that a row may have."""
+    eyes = ((10.0, 9.5, 2), (0.0, 0.0, 0), (14.0, 9.0, 1))
+    square = (2.0, 2.0, 10.0, 2.0, 10.0, 10.0)
+    with TemporaryDirectory() as folder:
+        out = Path(folder, "out")
+        objects = (
+            Object("person", (2.0, 2.0, 10.0, 10.0), (square,), keypoints=eyes),
+            Object("car", (0.0, 0.0, 48.0, 40.0), rle=Rle(40, 48, "PU1"), crowd=True),
+        )
+        write_finished(out, [made("a", *objects, class_name="cat", mask=photo(2).convert("L"))])
+        index = out / "train" / "metadata.jsonl"
+        more = {"sha256": "", "mask_sha256": "", "notes": "", "content_loss_start": 1.5}
+        index.write_text(json.dumps(json.loads(index.read_text()) | more) + "\n")
+        return {
+            file.relative_to(out).as_posix(): file.read_bytes()
+            for file in sorted(out.rglob("*"))
+            if file.is_file()
+        }
 
 
 def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:

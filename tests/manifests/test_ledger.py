@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,28 @@ def test_what_was_left_out_is_not_to_be_made_again(make_plan: MakePlan, out: Pat
     for retry_failed in (False, True):
         todo = Todo(Ledger(out).ids(), FilesOnDisk(out), retry_failed)
         assert todo.of_chunk(made[0]).images == 0
+
+
+@pytest.mark.parametrize("left_out_number", [0, 99])
+def test_what_was_made_and_left_out_is_what_its_file_says(
+    make_plan: MakePlan, out: Path, left_out_number: int
+) -> None:
+    """Whichever of the two records comes first: plan and indexes agree."""
+    plan = make_plan()
+    for chunk in chunks_of(plan):
+        record(out, chunk)
+    chunk = first_images(chunks_of(plan)[1], 1)
+    variant = chunk.bases[0].variants[0]
+    row = {"variant_id": variant.id, "content_path": "c", "style_path": "s", "left_out": "why"}
+    other = replace(chunk, number=left_out_number)
+    Ledger(out).record(other, [], [], [row])
+    assert compare(plan, Ledger(out), out) == Counts(done=IMAGES)
+    assert len(exported(plan, out)) == IMAGES
+    assert (out / "left_out.jsonl").read_text() == ""
+    (out / variant.file).unlink()
+    assert compare(plan, Ledger(out), out) == Counts(done=IMAGES - 1, left_out=1)
+    assert len(exported(plan, out)) == IMAGES - 1
+    assert json.loads((out / "left_out.jsonl").read_text())["images"] == 1
 
 
 def test_changed_is_stale_and_removed_is_orphan(

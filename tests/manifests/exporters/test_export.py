@@ -225,7 +225,8 @@ def test_a_category_that_there_is_not_is_named_with_its_line(
     first, second = map(json.loads, index.read_text().splitlines())
     second["objects"]["categories"][1] = category
     index.write_text(f"{json.dumps(first)}\n{json.dumps(second)}\n")
-    expected = rf"{index}:2: expected one of the 2 categories .*, got {category!r}; `gramflow run`"
+    message = f"expected one of the 2 categories .*, got {category!r}; `gramflow run`"
+    expected = rf"{index}:2: objects\[1\]: {message}"
     with pytest.raises(ManifestError, match=expected):
         list(export(out, [format]))
 
