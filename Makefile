@@ -9,8 +9,9 @@ UV := $(shell command -v uv 2>/dev/null)
 demo: .venv/.installed-demo
 	$(BIN)/gramflow demo
 
+# Tests wait for servers and processes more than they compute; each file stays in one process.
 test: .venv/.installed-test lint
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

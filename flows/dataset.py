@@ -35,10 +35,10 @@ from flows.progress import (
     outcome_kept,
 )
 from flows.reading import output_folder, read_for_run
-from flows.runners import Runner, Workers, check_answers, check_runner, workers
 from flows.server import expect_task_records
 from flows.turns import folder_to_itself, gpu_slots
 from flows.version import VERSION, cpu_capability, library_versions
+from flows.workers.runners import Runner, Workers, check_answers, check_runner, workers
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
 from manifests.durable import check_stays_inside

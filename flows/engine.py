@@ -56,7 +56,7 @@ def choose_device() -> torch.device:
 def choose_devices() -> list[torch.device]:
     """Every CUDA device that this process sees, or the CPU."""
     count = torch.cuda.device_count()
-    # On Windows a process cannot be handed the connections that flows.devices gives it.
+    # On Windows a process cannot be handed the connections that flows.workers.devices gives it.
     if count < 2 or os.name == "nt":
         return [choose_device()]
     return [torch.device("cuda", index) for index in range(count)]

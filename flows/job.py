@@ -44,7 +44,7 @@ _FACTS = "files.sqlite"
 class Job:
     """Attributes:
     workshop: of this process; its stylizer is on the first of the devices.
-    devices: what a run uses; several have a process each, see flows.devices.
+    devices: what a run uses; several have a process each, see flows.workers.devices.
     """
 
     plan: Plan

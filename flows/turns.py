@@ -14,7 +14,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectNotFound
 from prefect.runtime import deployment
 
-from flows.attended import is_of_prefect, server_failures
+from flows.commands.attended import is_of_prefect, server_failures
 from flows.progress import Control, Waiting
 from flows.server import ServerError
 from manifests.in_use import OutputInUse, in_use

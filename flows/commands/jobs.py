@@ -56,7 +56,7 @@ def serve(
 ) -> None:
     """Run a manifest by a schedule, or when it is triggered, for as long as this command runs."""
     with one_sentence_errors():
-        from flows.attended import server_failures
+        from flows.commands.attended import server_failures
         from flows.server import home_of, prefect_server
 
         read = _checked(manifest)
@@ -91,7 +91,7 @@ def deploy(
 ) -> None:
     """Register a manifest on your Prefect server, whose workers then run it."""
     with one_sentence_errors():
-        from flows.attended import server_failures
+        from flows.commands.attended import server_failures
         from flows.server import users_server
 
         read = _checked(manifest)
@@ -115,7 +115,7 @@ def trigger(
 ) -> None:
     """Start a run of a deployment now."""
     with one_sentence_errors():
-        from flows.attended import server_failures
+        from flows.commands.attended import server_failures
         from flows.server import users_server
 
         parameters = dict(map(_parameter, parameter or []))

@@ -32,8 +32,8 @@ def run_manifest(
 ) -> int:
     """Run the flow under a Prefect server; exit status."""
     from flows.reading import output_folder, read_for_run
-    from flows.runners import check_runner
     from flows.server import home_of, prefect_server
+    from flows.workers.runners import check_runner
 
     check_runner(runner, dask_address)
     read = read_for_run(manifest, out, encoder, weights)
@@ -64,7 +64,7 @@ def run_manifest(
 
 def run_shown(run: Callable[[], Summary]) -> int:
     """Run a flow with a display, under a server that is there; exit status."""
-    from flows.attended import attended
+    from flows.commands.attended import attended
     from flows.progress import Control, Stopped
     from flows.terminal import RunDisplay
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from flows.attended import attended
+from flows.commands.attended import attended
 from flows.progress import Control, outcome_kept
 from flows.server import ServerError
 

@@ -18,14 +18,14 @@ from typing import Any
 import psutil
 import pytest
 
-import flows.dask_workers
 import flows.engine
-import flows.runners
+import flows.workers.dask_workers
+import flows.workers.runners
 from flows.job import prepare
 from flows.progress import ChunkDone, Control, Event, controlled_by
 from flows.reading import read_for_run
-from flows.runners import check_answers, check_runner
-from flows.station import Errand
+from flows.workers.runners import check_answers, check_runner
+from flows.workers.station import Errand
 from flows.workshop import Order, WorkersError, open_workshop
 from manifests.ledger import Ledger
 from tests.flows.conftest import TINY, JobFolder
@@ -225,7 +225,7 @@ def test_a_cluster_that_is_there_is_used_and_left_as_it_was(
 ) -> None:
     alone = job.folder / "alone"
     job.run(out=alone)
-    monkeypatch.setattr(flows.dask_workers, "_ANSWER_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(flows.workers.dask_workers, "_ANSWER_TIMEOUT_S", 2.0)
     with pytest.raises(WorkersError, match=r"has no workers; start one with `dask worker tcp://"):
         check_answers(scheduler)
     monkeypatch.undo()
@@ -237,7 +237,7 @@ def test_a_cluster_that_is_there_is_used_and_left_as_it_was(
         assert rows(job.out) == rows(alone)
         about = json.loads((job.out / "dataset.json").read_text())
         assert about["device"] == "the workers' of a Dask cluster"
-        monkeypatch.setattr(flows.dask_workers, "VERSION", "9.9")
+        monkeypatch.setattr(flows.workers.dask_workers, "VERSION", "9.9")
         with pytest.raises(WorkersError, match=r"has gramflow .*; it needs 9\.9"):
             check_answers(scheduler)
         assert worker.poll() is None
@@ -247,7 +247,7 @@ def test_a_cluster_that_is_there_is_used_and_left_as_it_was(
 
 
 def test_nobody_at_the_address_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flows.dask_workers, "_ANSWER_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(flows.workers.dask_workers, "_ANSWER_TIMEOUT_S", 1.0)
     for address in ("tcp://127.0.0.1:9", "nonsense://there", "127.0.0.1:port"):
         with pytest.raises(WorkersError, match=f"no Dask scheduler answers at {address}"):
             check_answers(address)
@@ -282,6 +282,6 @@ def test_wrong_use_of_a_runner_is_one_sentence(monkeypatch: pytest.MonkeyPatch) 
         check_runner("slurm", None)
     with pytest.raises(ValueError, match="--dask-address is for --runner dask"):
         check_runner("threads", "tcp://127.0.0.1:8786")
-    monkeypatch.setattr(flows.runners, "find_spec", lambda name: None)
+    monkeypatch.setattr(flows.workers.runners, "find_spec", lambda name: None)
     with pytest.raises(WorkersError, match=r"pip install 'gramflow\[dask\]'"):
         check_runner("dask", None)

@@ -21,12 +21,12 @@ import pytest
 import torch
 
 import flows.job
-from flows.devices import DeviceLost, as_lost, chunk_worker, seeing_only
 from flows.estimate import estimate
 from flows.job import prepare
 from flows.progress import ChunkDone, Control, Event, Optimised, controlled_by
 from flows.reading import read_for_run
-from flows.worker import portable
+from flows.workers.devices import DeviceLost, as_lost, chunk_worker, seeing_only
+from flows.workers.worker import portable
 from manifests.errors import ManifestError, Problem
 from manifests.ledger import Ledger
 from tests.flows.conftest import TINY, JobFolder
@@ -50,7 +50,7 @@ def two_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def workers_of(starter: int) -> list[int]:
     """Ids of the live worker processes that a process started."""
-    return [pid for pid in processes_with("flows.worker") if _parent(pid) == starter]
+    return [pid for pid in processes_with("flows.workers.worker") if _parent(pid) == starter]
 
 
 def _parent(pid: int) -> int:
@@ -62,7 +62,7 @@ def _parent(pid: int) -> int:
 
 
 def alive(pids: list[int]) -> list[int]:
-    return [pid for pid in pids if pid in processes_with("flows.worker")]
+    return [pid for pid in pids if pid in processes_with("flows.workers.worker")]
 
 
 def rows(out: Path) -> list[str]:

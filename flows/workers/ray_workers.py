@@ -21,9 +21,9 @@ from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayTa
 
 from flows.job import Job
 from flows.progress import ChunkDone, Control, Stopped
-from flows.runners import Workers
-from flows.station import Errand, Station
-from flows.worker_process import stop_passed_on
+from flows.workers.runners import Workers
+from flows.workers.station import Errand, Station
+from flows.workers.worker_process import stop_passed_on
 from flows.workshop import WorkersError
 from manifests.chunks import Chunk
 

@@ -5,7 +5,7 @@ the order with the kind of device, then whatever when the run is to stop; it clo
 starter is done or was killed, and this process ends at once. Each of the others brings chunks, one
 at a time, and takes what becomes of them.
 
-usage: python -m flows.worker LIFELINE PLACE...
+usage: python -m flows.workers.worker LIFELINE PLACE...
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from threading import Event, Thread
 
-from flows.devices import DeviceLost
 from flows.progress import ChunkDone, Control
 from flows.work import work_chunk
-from flows.worker_process import Raised
+from flows.workers.devices import DeviceLost
+from flows.workers.worker_process import Raised
 from flows.workshop import Order, Workshop, open_workshop
 from manifests.chunks import Chunk
 

@@ -15,7 +15,7 @@ from flows.engine import cores_each
 from flows.job import Job
 from flows.progress import ChunkDone, Control
 from flows.work import work_chunk
-from flows.worker_process import (
+from flows.workers.worker_process import (
     ProcessEnded,
     Raised,
     WorkerProcess,

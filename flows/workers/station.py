@@ -7,10 +7,10 @@ import secrets
 from dataclasses import dataclass, field
 from threading import Event, Lock
 
-from flows.alone import work_one_by_one
 from flows.job import Job
 from flows.progress import ChunkDone, Control
 from flows.work import work_chunk
+from flows.workers.alone import work_one_by_one
 from flows.workshop import Order, Workshop, open_workshop
 from manifests.chunks import Chunk
 

@@ -1,4 +1,4 @@
-"""A process that works chunks, from the side of its starter; the other side is flows.worker."""
+"""A process that works chunks, from its starter's side; the other is flows.workers.worker."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Raised:
 
 @dataclass(frozen=True)
 class WorkerProcess:
-    """A process, and our ends of the connections that `flows.worker` serves."""
+    """A process, and our ends of the connections that `flows.workers.worker` serves."""
 
     process: subprocess.Popen[bytes]
     lifeline: Connection
@@ -57,7 +57,7 @@ def started(
     pipes = [Pipe() for _ in range(1 + places)]
     descriptors = [theirs.fileno() for _, theirs in pipes]
     process = subprocess.Popen(
-        [sys.executable, "-m", "flows.worker", *map(str, descriptors)],
+        [sys.executable, "-m", "flows.workers.worker", *map(str, descriptors)],
         stdin=subprocess.DEVNULL,
         pass_fds=descriptors,
         env=environment,

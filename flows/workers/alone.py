@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 
 from flows.progress import ChunkDone, Control
 from flows.rows import failed_rows
-from flows.worker_process import (
+from flows.workers.worker_process import (
     ProcessEnded,
     Raised,
     WorkerProcess,

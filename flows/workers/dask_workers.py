@@ -26,13 +26,13 @@ from distributed import Client, Future, KilledWorker, Nanny, Scheduler, Security
 from distributed.deploy.spec import SpecCluster
 from prefect_dask import DaskTaskRunner
 
-from flows.devices import seeing_only
 from flows.job import Job
 from flows.progress import ChunkDone, Control, Stopped
-from flows.runners import Workers
-from flows.station import Errand, leave_run, stop_run, work_on_dask
 from flows.version import VERSION
-from flows.worker_process import stop_passed_on
+from flows.workers.devices import seeing_only
+from flows.workers.runners import Workers
+from flows.workers.station import Errand, leave_run, stop_run, work_on_dask
+from flows.workers.worker_process import stop_passed_on
 from flows.workshop import WorkersError
 from manifests.chunks import Chunk
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal, get_args
 
-from flows.devices import Work, chunk_worker
 from flows.job import Job
 from flows.progress import Control
+from flows.workers.devices import Work, chunk_worker
 from flows.workshop import WorkersError
 
 Runner = Literal["threads", "dask", "ray"]
@@ -58,7 +58,7 @@ def check_runner(runner: str, dask_address: str | None) -> None:
 
 def check_answers(dask_address: str) -> None:
     """Raises WorkersError if no cluster that can be used answers there."""
-    from flows.dask_workers import connected
+    from flows.workers.dask_workers import connected
 
     with connected(dask_address):
         pass
@@ -98,12 +98,12 @@ def workers(
         with chunk_worker(job, chunks, control) as work:
             yield Workers(work, job.places, tuple(map(str, job.devices)))
     elif runner == "dask":
-        from flows.dask_workers import dask_workers
+        from flows.workers.dask_workers import dask_workers
 
         with dask_workers(job, chunks, control, dask_address) as those:
             yield those
     else:
-        from flows.ray_workers import ray_workers
+        from flows.workers.ray_workers import ray_workers
 
         with ray_workers(job, chunks, control) as those:
             yield those
