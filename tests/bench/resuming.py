@@ -123,6 +123,7 @@ def row_of(job: Job, base: Base, variant: Variant, data: bytes) -> Row:
         applied=[("HorizontalFlip", {})],
         notes=(),
         optimisation=Optimisation(losses, losses, 2, "iterations", "bf16", 1.0, ()),
+        made_with="",
     )
 
 
