@@ -107,7 +107,7 @@ def test_two_processes_give_the_files_and_rows_of_one(
     assert len(seen) == 2
     assert listened == {"127.0.0.1"}
     assert workers_of(os.getpid()) == []
-    assert listening(psutil.Process()) == []
+    wait_until(lambda: not listening(psutil.Process()), "its ports are closed", seconds=10)
     assert not list(temporary.glob("gramflow-*"))
 
 
