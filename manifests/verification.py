@@ -24,7 +24,7 @@ from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
 from manifests.exporters.folder import EXPORT, has_export_beside, path_beside
 from manifests.exporters.parquet import parquet_name
 from manifests.hashes import Hashes, hash_of, holds
-from manifests.images import MAX_PIXELS, UnusableImage, image_size
+from manifests.images import MAX_PIXELS, SUFFIXES, UnusableImage, image_size
 from manifests.ledger import Ledger, LedgerError
 from manifests.lineage import LineageError, check_lineage
 from manifests.names import is_of_gramflow
@@ -219,9 +219,12 @@ def _twice(dataset: FinishedDataset, files: Hashes) -> Iterator[Finding]:
 
 
 def _without_row(out: Place, files: Hashes) -> Iterator[Finding]:
-    mend = "`gramflow run` with its manifest takes it up or sets it aside"
+    ours = "`gramflow run` with its manifest takes it up or sets it aside"
+    theirs = "programs that list the folder take it for one of the dataset; move it out"
     for file in FilesOnDisk(out).left():
-        if is_of_gramflow(posixpath.basename(file)) and not holds(files, file):
+        name = posixpath.basename(file)
+        if posixpath.splitext(name)[1].lower() in SUFFIXES and not holds(files, file):
+            mend = ours if is_of_gramflow(name) else theirs
             yield Finding("no row", file, f"no row names it; {mend}")
 
 

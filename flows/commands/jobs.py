@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from flows.commands.console import SOME_FAILED, one_sentence_errors, say
+from flows.commands.console import INTERRUPTED, SOME_FAILED, one_sentence_errors, say
 from flows.commands.options import (
     ENCODERS_HELP,
     PresetOption,
@@ -162,11 +162,15 @@ def watch(
             _checked(manifest)
         with prefect_server(home_of(job.out)):
             say(f"watching {watched}; Ctrl-C ends it")
-            for images in settled_images(watched, settle):
-                say(f"{time.strftime('%H:%M:%S')} new or changed: {_named(images)}")
-                status = _run_folder(job)
-                if is_of_signal(status):
-                    sys.exit(status)
+            try:
+                for images in settled_images(watched, settle):
+                    say(f"{time.strftime('%H:%M:%S')} new or changed: {_named(images)}")
+                    status = _run_folder(job)
+                    if is_of_signal(status):
+                        sys.exit(status)
+            except KeyboardInterrupt:
+                say("stopped watching; what is finished is kept")
+                sys.exit(INTERRUPTED)
 
 
 def _run_folder(job: FolderJob) -> int:

@@ -194,10 +194,12 @@ def test_a_photograph_in_two_splits_is_found(dataset: Dataset) -> None:
     assert "content images are in more than one split" in split.message
 
 
-def test_files_of_the_users_are_none_of_its_business(dataset: Dataset) -> None:
-    for name in ("notes.txt", "holiday.jpg", "stylized-abcdefghijkl.jpg"):
+def test_images_of_the_users_are_told_of_and_other_files_are_theirs(dataset: Dataset) -> None:
+    for name in ("notes.txt", "holiday.jpg"):
         (dataset.out / "train" / name).write_text("mine")
-    assert dataset.findings() == []
+    (found,) = dataset.findings()
+    assert (found.kind, found.file) == ("no row", "train/holiday.jpg")
+    assert found.message.endswith("take it for one of the dataset; move it out")
 
 
 def test_what_is_damaged_is_set_aside_and_made_again(dataset: Dataset) -> None:
