@@ -91,6 +91,8 @@ def test_two_processes_give_the_files_and_rows_of_one(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     alone = job.folder / "alone"
     job.run(out=alone)
+    # Servers of other tests may live in this process.
+    before = sorted(listening(psutil.Process()))
     listened: set[str] = set()
     seen: set[psutil.Process] = set()
 
@@ -107,7 +109,8 @@ def test_two_processes_give_the_files_and_rows_of_one(
     assert len(seen) == 2
     assert listened == {"127.0.0.1"}
     assert workers_of(os.getpid()) == []
-    wait_until(lambda: not listening(psutil.Process()), "its ports are closed", seconds=10)
+    closed = "its ports are closed"
+    wait_until(lambda: sorted(listening(psutil.Process())) == before, closed, seconds=10)
     assert not list(temporary.glob("gramflow-*"))
 
 

