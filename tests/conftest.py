@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tests.stores import Server
+
+# How long an example takes is the machine's affair; what hangs meets pytest's own limit.
+settings.register_profile("gramflow", deadline=None)
+settings.load_profile("gramflow")
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
