@@ -113,7 +113,7 @@ def _deployment(
     schedules: list[Schedule],
     description: str,
 ) -> RunnerDeployment:
-    return flow.to_deployment(  # type: ignore[return-value]
+    return flow.to_deployment(
         name,
         parameters=parameters,
         schedules=schedules,

@@ -68,7 +68,7 @@ def server_failures() -> Iterator[None]:
     """Raises ServerError for what Prefect raises in the block: its server is gone, or refuses."""
     try:
         yield
-    except Exception as error:
+    except Exception as error:  # Prefect's are of many classes; the others are raised again
         if not is_of_prefect(error):
             raise
         why = str(error).partition("\n")[0]

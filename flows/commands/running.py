@@ -42,7 +42,7 @@ def run_manifest(
         from flows.job import check_manifest
 
         check_manifest(read)
-        import flows.dataset  # noqa: F401
+        import flows.dataset  # noqa: F401  # takes seconds, in which the server comes up too
 
     def run() -> Summary:
         from flows.dataset import stylize_dataset

@@ -65,7 +65,11 @@ def ray_workers(job: Job, chunks: int, control: Control) -> Iterator[Workers]:
         )
         errand = Errand.of(job)
         stations = [actor.remote(errand, lanes.threads) for _ in range(min(fit, chunks))]
-        tell_to_stop = lambda: [station.stop.remote() for station in stations]  # noqa: E731
+
+        def tell_to_stop() -> None:
+            for station in stations:
+                station.stop.remote()
+
         stack.enter_context(stop_passed_on(control, tell_to_stop))
         devices = ("the workers' of a Ray cluster",)
         if "RAY_ADDRESS" not in os.environ:

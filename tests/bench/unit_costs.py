@@ -140,7 +140,7 @@ def run_tasks(count: int, a_second: int) -> None:
     def nothing() -> None:
         pass
 
-    @flow(task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=8))
     def many() -> None:
         began_s, futures = time.monotonic(), []
         for number in range(count):

@@ -26,7 +26,7 @@ def _server_first(api_url: str) -> None:
 
 
 def _starts_waiting(run: object) -> threading.Thread:
-    thread = threading.Thread(target=run)  # type: ignore[arg-type]
+    thread = threading.Thread(target=run)
     thread.start()
     time.sleep(0.5)
     assert thread.is_alive()
@@ -145,7 +145,7 @@ def test_without_the_limit_a_deployments_run_is_refused_and_another_is_not(api_u
 
     with gpu_slots(ONE_GPU, Control()):
         pass
-    token = _deployment_id.set("9dffeb36-b6e5-4d04-90bb-ac648272e20e")  # type: ignore[arg-type]
+    token = _deployment_id.set("9dffeb36-b6e5-4d04-90bb-ac648272e20e")
     try:
         with pytest.raises(NoGpuSlots, match="gramflow deploy --gpus N"):
             ExitStack().enter_context(gpu_slots(ONE_GPU, Control()))

@@ -131,7 +131,7 @@ def _round(target: Target, use: object) -> None:
     )
     @given(target.inputs)
     def of_target(data: bytes) -> None:
-        use(target, data)  # type: ignore[operator]
+        use(target, data)
 
     of_target()
 
