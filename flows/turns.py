@@ -142,7 +142,7 @@ def _enter(
         control.check()
         try:
             return held.enter_context(attempt())
-        except Exception as error:  # `why` tells which are worth a wait; the others are raised again
+        except Exception as error:  # `why` tells which to wait for; others are raised
             reason = why(error)
             if reason is None:
                 raise
