@@ -35,13 +35,14 @@ from flows.progress import (
     outcome_kept,
 )
 from flows.reading import output_folder, read_for_run
+from flows.report import REPORT, write_report
 from flows.server import expect_task_records
 from flows.turns import folder_to_itself, gpu_slots
 from flows.version import VERSION, cpu_capability, library_versions
 from flows.workers.runners import Runner, Workers, check_answers, check_runner, workers
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
-from manifests.durable import check_stays_inside
+from manifests.durable import check_stays_inside, remove_durably
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
 from manifests.extent import extent_of
@@ -66,6 +67,7 @@ class Summary:
         left: images of the plan that are still to be made, after a stop or a limit.
         set_aside: files that the plan no longer wants, moved out of the dataset.
         exports: a line for each further format: where, images, objects, what was substituted.
+        report: the page that shows the dataset; empty where it has no images, or after a stop.
     """
 
     out: str
@@ -78,6 +80,7 @@ class Summary:
     stopped: bool
     set_aside: int
     exports: tuple[str, ...]
+    report: str = ""
 
 
 @flow(
@@ -177,13 +180,16 @@ def _make(
     stopped = control.stop.is_set()
     exported = Exported()
     exports: tuple[str, ...] = ()
+    report = ""
     if not stopped:
         check_in_use()
         exported = export_imagefolder(job.out, job.plan, job.ledger, _about(job, those.devices))
         if exported.images:
             exports = _export_formats(job, check_in_use)
+            report = str(write_report(job.out))
         else:
             remove_exports_inside(job.out)
+            remove_durably(job.out / REPORT)
     get_run_logger().info(
         "%s: %d images made, %d failed, %d to be made yet; the dataset has %d",
         job.out,
@@ -203,6 +209,7 @@ def _make(
         stopped=stopped,
         set_aside=exported.set_aside,
         exports=exports,
+        report=report,
     )
 
 

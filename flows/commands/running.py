@@ -90,6 +90,8 @@ def _report(summary: Summary) -> int:
     say(f"{summary.dataset} images in {summary.out} ({summary.made} made in this run)")
     for export_line in summary.exports:
         say(export_line)
+    if summary.report:
+        say(f"report: {summary.report}")
     if summary.left:
         say(f"{summary.left} images left; run again without --limit to make them")
     if summary.left_out:
