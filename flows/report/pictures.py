@@ -198,20 +198,18 @@ def _styles_wanted(cards: Iterable[Card], facts: Facts) -> list[str]:
 
 
 def _opening(files: _Files, cards: Iterable[Card]) -> Opening | None:
-    """The most faithful of the stylized examples that are wider than high, if there is one."""
+    """A typical one: of the stylized examples, wide ones first, that of middling fidelity."""
     possible = [card for card in cards if card.example.kind == "stylized" and card.content]
-    if not possible:
+    wide = [card for card in possible if card.result.width > card.result.height]
+    ordered = sorted(wide or possible, key=lambda card: card.example.fidelity)
+    if not ordered:
         return None
-    card = max(possible, key=lambda card: (_is_wide(card.result), card.example.fidelity))
+    card = ordered[len(ordered) // 2]
     content = files.small(files.content(card.example), _OPENING_PX)
     result = files.small(files.dataset.image(card.example.split, card.example.row), _OPENING_PX)
     if content is None or result is None:
         return None
     return Opening(card, content, result)
-
-
-def _is_wide(picture: Thumbnail) -> bool:
-    return picture.width >= picture.height
 
 
 def _notes(

@@ -297,7 +297,7 @@ function sharpen(image, file) {
 
 function fitted(node, place) {
   const ratio = columns.width[place] / columns.height[place];
-  node.style.width = `min(100%, calc(62dvh * ${ratio.toFixed(4)}))`;
+  node.style.width = `min(100%, calc(58dvh * ${ratio.toFixed(4)}))`;
   return node;
 }
 
@@ -336,6 +336,10 @@ function showLarge() {
   const place = found[opened];
   at("large-title").replaceChildren(titleOf(place));
   at("stage").replaceChildren(staged(place));
+  const style = styleUris.get(nameOf("style", place));
+  at("large-style").hidden = !style;
+  if (style) at("large-style").src = style;
+  at("large-style").alt = style ? `style ${baseOf(nameOf("style", place))}` : "";
   const own = examples.get(place)?.querySelectorAll(".categories > *");
   at("large-categories").replaceChildren(...(own ? [...own].map((one) => one.cloneNode(true)) : chips(place)));
   const facts = [
@@ -343,15 +347,15 @@ function showLarge() {
     ["Class", nameOf("label", place)],
     ["Split", nameOf("split", place)],
     ["Recipe", nameOf("recipe", place)],
-    ["Strength", columns.strength[place]],
-    ["Fidelity", columns.fidelity[place]],
-    ["Loss at the end", columns.loss[place]],
+    ["Strength", columns.strength[place]?.toFixed(2)],
+    ["Fidelity", columns.fidelity[place]?.toFixed(2)],
+    ["Loss at the end", columns.loss[place]?.toPrecision(3)],
     ["Size", `${columns.width[place]} × ${columns.height[place]} px`],
     ["Notes", names.note[columns.note[place]]],
     ["File", columns.file[place]],
-  ].filter(([, value]) => value !== null && value !== "");
+  ].filter(([, value]) => value !== undefined && value !== "");
   at("large-facts").replaceChildren(...facts.map(([name, value]) => {
-    const pair = element("div");
+    const pair = element("div", ["File", "Notes"].includes(name) ? "long" : "");
     pair.append(element("dt", "", name));
     pair.appendChild(element("dd")).append(element("bdi", "", value));
     return pair;
