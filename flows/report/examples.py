@@ -34,6 +34,10 @@ class Example:
         return self.row.get("label") or ""
 
     @property
+    def strength(self) -> float:
+        return float(self.row.get("strength", 1.0))
+
+    @property
     def fidelity(self) -> float:
         """1 where the row has none: nothing of it is known to be lost."""
         return float(self.row.get("fidelity", 1.0)) if self.style else 1.0
@@ -63,9 +67,7 @@ class Candidates:
 
     def all(self) -> list[Example]:
         """Each once, by id."""
-        those = {
-            one.row["variant_id"]: one for heap in self.heaps.values() for _, _, one in heap
-        }
+        those = {one.row["variant_id"]: one for heap in self.heaps.values() for _, _, one in heap}
         return [those[variant_id] for variant_id in sorted(those)]
 
     def _put(self, group: tuple[str, str], key: Any, example: Example, most: int) -> bool:

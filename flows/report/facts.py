@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from flows.report.examples import Candidates, Example, choose
@@ -12,6 +13,7 @@ from flows.report.outlines import Outline, outlines_of
 from flows.report.spread import Spread
 from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
 from manifests.hashes import hash_of
+from manifests.labels import Category
 
 # Rows that the page can filter; of a larger dataset as many, evenly spaced.
 MOST_ROWS = 100_000
@@ -25,7 +27,7 @@ _FIDELITY_BINS = 100
 
 # Of a variant id, as file names have them.
 ID_CHARACTERS = 12
-COUNTED = ("split", "kind", "class", "style")
+COUNTED = ("split", "kind", "class", "style", "object")
 
 
 @dataclass
@@ -36,14 +38,15 @@ class Table:
         file: relative to OUT.
         id: as much of the variant id as `gramflow replay` needs.
         split, kind, label, style, content, recipe, note: places in the names of the column.
+        objects: the same; a name is the numbers of the categories that the row's objects have.
         strength, fidelity, loss: None where a row has none.
-        objects: how many.
         width, height: in pixels.
     """
 
     names: dict[str, dict[str, int]] = field(
         default_factory=lambda: {
-            name: {} for name in ("split", "kind", "label", "style", "content", "recipe", "note")
+            name: {}
+            for name in ("split", "kind", "label", "style", "content", "recipe", "note", "objects")
         }
     )
     file: list[str] = field(default_factory=list)
@@ -73,6 +76,7 @@ class Table:
             "content": row.get("content_path") or "",
             "recipe": row.get("recipe") or "",
             "note": row.get("notes") or "",
+            "objects": " ".join(map(str, sorted(set(objects_column_of(row)["categories"])))),
         }
         for name, value in named.items():
             places = self.names[name]
@@ -82,7 +86,6 @@ class Table:
         self.strength.append(row.get("strength") if is_stylized else None)
         self.fidelity.append(row.get("fidelity") if is_stylized else None)
         self.loss.append(row.get("total_loss_end") if is_stylized else None)
-        self.objects.append(len(objects_column_of(row)["bbox"]))
         self.width.append(row["width"])
         self.height.append(row["height"])
         return len(self.file) - 1
@@ -93,7 +96,7 @@ class Facts:
     """Attributes:
     images: of the dataset.
     photographs: that they descend from.
-    counts: of images by split, kind, class and style.
+    counts: of images by split, kind, class and style, and of objects by category.
     fidelity, loss: of each style's stylized images.
     noted: images with notes.
     table: rows that the page can filter.
@@ -114,11 +117,14 @@ class Facts:
         default_factory=lambda: defaultdict(lambda: Spread.by_decades(_LOSS_BINS_PER_DECADE))
     )
     noted: int = 0
-    objects: int = 0
     table: Table = field(default_factory=Table)
     examples: dict[int, Example] = field(default_factory=dict)
     outlines: dict[int, list[Outline]] = field(default_factory=dict)
     originals: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def objects(self) -> int:
+        return self.counts["object"].total()
 
 
 def gather(dataset: FinishedDataset, most_rows: int = MOST_ROWS) -> Facts:
@@ -136,7 +142,7 @@ def gather(dataset: FinishedDataset, most_rows: int = MOST_ROWS) -> Facts:
         for row in dataset.rows(split):
             kept = min(1.0, most_rows / expected)
             is_kept = int((facts.images + 1) * kept) > int(facts.images * kept)
-            _count(facts, split, row)
+            _count(facts, split, row, dataset.categories)
             photographs.add(hash_of(row.get("content_path") or row["file_name"]))
             if kind_of(row) == "original" and len(facts.originals) < _MOST_ORIGINALS:
                 facts.originals[row.get("content_path") or ""] = file_of(split, row)
@@ -162,7 +168,7 @@ def gather(dataset: FinishedDataset, most_rows: int = MOST_ROWS) -> Facts:
     return facts
 
 
-def _count(facts: Facts, split: str, row: Row) -> None:
+def _count(facts: Facts, split: str, row: Row, categories: Sequence[Category]) -> None:
     facts.images += 1
     style = row.get("style_path") or ""
     counted = (("split", split), ("kind", kind_of(row)), ("class", row.get("label")))
@@ -170,7 +176,8 @@ def _count(facts: Facts, split: str, row: Row) -> None:
         if value:
             facts.counts[name][value] += 1
     facts.noted += bool(row.get("notes"))
-    facts.objects += len(objects_column_of(row)["bbox"])
+    for number in objects_column_of(row)["categories"]:
+        facts.counts["object"][categories[number].name] += 1
     if kind_of(row) == "stylized":
         if row.get("fidelity") is not None:
             facts.fidelity[style].add(row["fidelity"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import shlex
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import astuple, fields
 from importlib import resources
 from typing import Any
@@ -17,7 +19,7 @@ from flows.report import plots
 from flows.report.axes import number
 from flows.report.colours import hsl_of
 from flows.report.curves import HEIGHT, TERMS, WIDTH, Curves, curves_of
-from flows.report.facts import ID_CHARACTERS, Facts
+from flows.report.facts import Facts
 from flows.report.outlines import Outline
 from flows.report.pictures import Pictures, pictures_of
 from flows.report.recorded import made_by, manifest_text, read_failures, read_left_out
@@ -51,7 +53,7 @@ def render(dataset: FinishedDataset, facts: Facts) -> str:
     first = pictures.opening.card if pictures.opening else next(iter(pictures.cards.values()), None)
     # A folder may be moved with its report; a store's address says where it is.
     where = shlex.quote(str(dataset.out)) if is_in_store(dataset.out) else "."
-    environment = _environment()
+    environment = _environment(facts)
     page = environment.get_template("report.html.j2").render(
         policy=_policy(css, script),
         css=Markup(css),
@@ -78,7 +80,7 @@ def render(dataset: FinishedDataset, facts: Facts) -> str:
         an_id=first.id if first else "",
         extension=extension_of(first.file) if first else "",
         where=where,
-        data=_data(facts, pictures, colours)
+        data=_data(dataset, facts, pictures, colours)
         | {
             "where": where,
             "failures": [list(astuple(one)) for one in failures.lines],
@@ -112,7 +114,7 @@ def _listed(parts: list[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _environment() -> Environment:
+def _environment(facts: Facts) -> Environment:
     environment = Environment(
         loader=PackageLoader("flows.report"),
         autoescape=True,
@@ -129,6 +131,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "number": number,
         "base": base_name,
+        "style_name": style_names(facts.counts["style"]).__getitem__,
         "url": lambda path: quote(path, safe="/"),
         "few": few_digits,
     }
@@ -154,12 +157,20 @@ def base_name(path: str) -> str:
     return path.rstrip("/").rpartition("/")[2]
 
 
+def style_names(paths: Iterable[str]) -> dict[str, str]:
+    """Path of each style -> the last part of it, or all of it where two end the same."""
+    ends = Counter(map(base_name, paths))
+    return {path: base_name(path) if ends[base_name(path)] == 1 else path for path in paths}
+
+
 def few_digits(value: float | None) -> str:
     """A share of 0..1 with two digits; a dash where there is none."""
     return "–" if value is None else f"{value:.2f}"
 
 
-def _data(facts: Facts, pictures: Pictures, colours: dict[str, str]) -> dict[str, Any]:
+def _data(
+    dataset: FinishedDataset, facts: Facts, pictures: Pictures, colours: dict[str, str]
+) -> dict[str, Any]:
     """What the page's script works with."""
     table = facts.table
     columns = {one.name: getattr(table, one.name) for one in fields(table) if one.name != "names"}
@@ -171,11 +182,9 @@ def _data(facts: Facts, pictures: Pictures, colours: dict[str, str]) -> dict[str
         "names": names,
         "copies": [facts.originals.get(name, "") for name in names["content"]],
         "examples": list(pictures.cards),
-        "outlines": {
-            place: [_short(one) for one in facts.outlines[place]] for place in others
-        },
+        "outlines": {place: [_short(one) for one in facts.outlines[place]] for place in others},
         "colours": colours,
-        "idCharacters": ID_CHARACTERS,
+        "categories": [one.name for one in dataset.categories],
     }
 
 

@@ -146,7 +146,9 @@ def pictures_of(dataset: FinishedDataset, facts: Facts) -> Pictures:
         made = threads.map(partial(_card, files, facts), facts.examples)
         cards = _as_many_as_fit(card for card in made if card is not None)
         wanted = _styles_wanted(cards, facts)
-        shrunk = threads.map(lambda name: files.small(files.of_manifest(name), _OF_STYLES_PX), wanted)
+        shrunk = threads.map(
+            lambda name: files.small(files.of_manifest(name), _OF_STYLES_PX), wanted
+        )
         styles = {name: one for name, one in zip(wanted, shrunk) if one is not None}
     return Pictures(
         cards={card.place: card for card in cards},
@@ -198,13 +200,12 @@ def _styles_wanted(cards: Iterable[Card], facts: Facts) -> list[str]:
 
 
 def _opening(files: _Files, cards: Iterable[Card]) -> Opening | None:
-    """A typical one: of the stylized examples, wide ones first, that of middling fidelity."""
+    """Of the stylized examples, wide ones first, that with most of its style and photograph."""
     possible = [card for card in cards if card.example.kind == "stylized" and card.content]
     wide = [card for card in possible if card.result.width > card.result.height]
-    ordered = sorted(wide or possible, key=lambda card: card.example.fidelity)
-    if not ordered:
+    if not possible:
         return None
-    card = ordered[len(ordered) // 2]
+    card = max(wide or possible, key=lambda card: card.example.strength * card.example.fidelity)
     content = files.small(files.content(card.example), _OPENING_PX)
     result = files.small(files.dataset.image(card.example.split, card.example.row), _OPENING_PX)
     if content is None or result is None:
@@ -222,7 +223,9 @@ def _notes(
             "counts and distributions are of all."
         )
     unread = len(facts.examples) - len(cards)
-    gone = [card.content_name for card in cards if not card.content and card.example.kind != "original"]
+    gone = [
+        card.content_name for card in cards if not card.content and card.example.kind != "original"
+    ]
     if gone:
         yield f"Photographs that are not where they were are not shown, as {gone[0]}."
     missing = [name for name in wanted if name not in styles]

@@ -13,7 +13,13 @@ from flows.report.spread import Spread
 SHOWN_AT_ONCE = 12
 # Bars beyond these are counted, not drawn.
 _MOST_BARS = 500
-_TITLES = {"split": "Split", "kind": "Kind", "class": "Class", "style": "Style"}
+_TITLES = {
+    "split": "Split",
+    "kind": "Kind",
+    "class": "Class",
+    "style": "Style",
+    "object": "Labelled objects",
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Bar:
 @dataclass(frozen=True)
 class Bars:
     """Attributes:
-    of: split, kind, class or style.
+    of: split, kind, class, style or object.
     more: names without a bar.
     """
 
@@ -88,9 +94,7 @@ class ByStyle:
 
 def counts_of(facts: Facts) -> list[Bars]:
     """What there is only one of needs no plot, but for the split."""
-    return [
-        _bars(of, facts.counts[of].most_common()) for of in _TITLES if facts.counts[of]
-    ]
+    return [_bars(of, facts.counts[of].most_common()) for of in _TITLES if facts.counts[of]]
 
 
 def _bars(of: str, counted: list[tuple[str, int]]) -> Bars:

@@ -176,6 +176,11 @@ function tests() {
     const wanted = placeOf(column, `by-${column}`);
     if (wanted !== null) those.push((place) => columns[column][place] === wanted);
   }
+  const object = data.categories.indexOf(chosen("by-object"));
+  if (object >= 0) {
+    const has = names.objects.map((numbers) => numbers.split(" ").includes(`${object}`));
+    those.push((place) => has[columns.objects[place]]);
+  }
   for (const name of ["strength", "fidelity"]) {
     const test = withinRange(columns[name], name);
     if (test) those.push(test);

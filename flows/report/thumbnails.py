@@ -71,5 +71,3 @@ def _bytes_of(file: Place) -> bytes:
 
 def _data_uri(data: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
-
-
