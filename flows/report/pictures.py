@@ -144,7 +144,8 @@ def pictures_of(dataset: FinishedDataset, facts: Facts) -> Pictures:
     files = _Files(dataset, facts.originals, read, max_pixels)
     with ThreadPoolExecutor(_THREADS) as threads:
         made = threads.map(partial(_card, files, facts), facts.examples)
-        cards = _as_many_as_fit(card for card in made if card is not None)
+        read_cards = [card for card in made if card is not None]
+        cards = _as_many_as_fit(read_cards)
         wanted = _styles_wanted(cards, facts)
         shrunk = threads.map(
             lambda name: files.small(files.of_manifest(name), _OF_STYLES_PX), wanted
@@ -154,7 +155,7 @@ def pictures_of(dataset: FinishedDataset, facts: Facts) -> Pictures:
         cards={card.place: card for card in cards},
         styles=styles,
         opening=_opening(files, cards),
-        notes=tuple(_notes(facts, cards, wanted, styles)),
+        notes=tuple(_notes(facts, read_cards, wanted, styles)),
     )
 
 
@@ -222,14 +223,14 @@ def _notes(
             f"Of {facts.images:,} images {of_all:,}, evenly spaced, can be filtered here; "
             "counts and distributions are of all."
         )
-    unread = len(facts.examples) - len(cards)
     gone = [
         card.content_name for card in cards if not card.content and card.example.kind != "original"
     ]
     if gone:
         yield f"Photographs that are not where they were are not shown, as {gone[0]}."
+    unread = len(facts.examples) - len(cards)
     missing = [name for name in wanted if name not in styles]
     if missing:
         yield f"Styles that are not where they were are shown by name only, as {missing[0]}."
-    if unread and not cards:
-        yield "No image of the dataset can be read; gramflow verify says why."
+    if unread:
+        yield f"{unread:,} examples cannot be read, `gramflow verify` says why."
