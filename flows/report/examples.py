@@ -56,7 +56,7 @@ class Candidates:
         """Whether the row is taken; it may give way to another later."""
         variant_id = example.row["variant_id"]
         by_id = _descending(variant_id)
-        taken = self._put(("kind", example.kind), by_id, example, _OF_EACH_GROUP * 4)
+        taken = self._put(("kind", example.kind), by_id, example, MOST_EXAMPLES)
         if example.kind != "augmented":
             taken |= self._put(("class", example.label), by_id, example, _OF_EACH_GROUP)
         if example.kind == "stylized":

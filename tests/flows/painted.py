@@ -60,6 +60,8 @@ class Painted:
             for index, name in enumerate(self.photographs):
                 _save(photo(index, WIDTH, HEIGHT), self.folder / "photos" / name)
         self.rows = list(self._rows())
+        for index in range(self.files, len(self.rows)):
+            self.rows[index]["file_name"] = self.rows[index % self.files]["file_name"]
         train = self.out / "train"
         train.mkdir(parents=True)
         for index, row in enumerate(self.rows[: self.files]):
