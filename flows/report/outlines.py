@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from manifests.exporters.finished import FinishedDataset, Row
+from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
 from manifests.labels import NOT_LABELLED, Object, Polygon, Rle
 from manifests.run_lengths import run_lengths
 
@@ -40,6 +40,8 @@ class Outline:
 
 def outlines_of(dataset: FinishedDataset, row: Row) -> list[Outline]:
     """The labels of a row's image; crowds first, for they lie under others."""
+    if not objects_column_of(row)["bbox"]:
+        return []
     width, height = row["width"], row["height"]
     skeletons = {category.name: category.skeleton for category in dataset.categories}
     return [

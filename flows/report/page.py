@@ -72,6 +72,7 @@ def render(dataset: FinishedDataset, facts: Facts) -> str:
         plot_height=HEIGHT,
         failures=failures,
         left_out=left_out,
+        shown_at_once=plots.SHOWN_AT_ONCE,
         listed=_FAILURES_LISTED,
         manifest=manifest_text(dataset),
         made_by=made_by(dataset),

@@ -50,9 +50,9 @@ class Seen:
         return bool(self.page.evaluate(script))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """A browser of this machine, driven by Playwright."""
+    """A browser of this machine, driven by Playwright, whose event loop ends with the module."""
     api = pytest.importorskip("playwright.sync_api", reason="no playwright: make test-browser")
     found = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if found is None:
