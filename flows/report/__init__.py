@@ -5,6 +5,7 @@ from __future__ import annotations
 from manifests.durable import write_whole
 from manifests.exporters.finished import read_finished
 from manifests.storage import Place
+from manifests.stores import is_there, read_bytes
 
 REPORT = "report.html"
 
@@ -12,7 +13,8 @@ REPORT = "report.html"
 def write_report(out: Place) -> Place:
     """Write OUT/report.html of the finished dataset in `out`; the file.
 
-    The same dataset gives the same bytes. Nobody else may write into OUT meanwhile.
+    The same dataset gives the same bytes; a file that has them already is left as it is, so that
+    a run sees that nothing has changed. Nobody else may write into OUT meanwhile.
 
     Raises:
         ManifestError: where there is no dataset, or a row of it is none.
@@ -23,5 +25,7 @@ def write_report(out: Place) -> Place:
 
     dataset = read_finished(out)
     file = dataset.out / REPORT
-    write_whole(file, render(dataset, gather(dataset)).encode(), dataset.temporary_folder)
+    page = render(dataset, gather(dataset)).encode()
+    if not is_there(file) or read_bytes(file) != page:
+        write_whole(file, page, dataset.temporary_folder)
     return file

@@ -89,6 +89,27 @@ def test_a_run_writes_the_report_and_names_it(job: JobFolder) -> None:
     assert (status, "0 problems" in output) == (0, True)
 
 
+def test_a_run_with_nothing_to_do_leaves_the_report_or_writes_it_again(job: JobFolder) -> None:
+    first = job.run()
+    file = job.out / "report.html"
+    written_ns = file.stat().st_mtime_ns
+    assert finished("report", job.out)[0] == 0
+    assert job.run().report == first.report
+    assert file.stat().st_mtime_ns == written_ns
+    file.unlink()
+    assert job.run().report == first.report
+    assert file.exists()
+
+
+def test_a_dataset_without_images_has_no_report(job: JobFolder) -> None:
+    job.run()
+    for photograph in job.folder.glob("photos/*/*"):
+        photograph.write_bytes(b"no picture")
+    summary = job.run()
+    assert (summary.dataset, summary.report) == (0, "")
+    assert not (job.out / "report.html").exists()
+
+
 def test_the_command_writes_the_same_bytes_again(job: JobFolder) -> None:
     job.run()
     first = (job.out / "report.html").read_bytes()
