@@ -25,7 +25,13 @@ from nst_core.tiling import Block
 
 @dataclass(frozen=True)
 class PairLosses:
-    """Losses of each pair of a batch: B values each, on the device of the images."""
+    """Losses of each pair of a batch: B float32 values >= 0 each, on the device of the images.
+
+    Attributes:
+        content, style, total_variation: before their weights (Gatys et al. 2016, eq. 1 and 5;
+            Mahendran & Vedaldi 2015, beta = 2).
+        total: their sum with the preset's weights (eq. 7).
+    """
 
     content: Tensor
     style: Tensor
@@ -48,9 +54,16 @@ class PairLosses:
         names = [field.name for field in fields(PairLosses)]
         return PairLosses(*(torch.tensor([one[name] for one in values]) for name in names))
 
+    def stacked(self) -> Tensor:
+        """B x 4, in the order of the fields."""
+        return torch.stack([getattr(self, field.name) for field in fields(self)], dim=1)
+
     def detached(self) -> PairLosses:
         """The same values without their history."""
         return PairLosses(*(getattr(self, field.name).detach() for field in fields(self)))
+
+
+LOSSES = tuple(field.name for field in fields(PairLosses))
 
 
 class Objective:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -167,25 +167,27 @@ class Stylizer:
         whole = isinstance(batch, int) and not isinstance(batch, bool)
         if batch is not None and (not whole or batch < 1):
             raise ValueError(f"batch: expected a whole number >= 1, got {batch!r}")
-        return self._each(pairs, batch, on_progress) if pairs else iter(())
+        return self._each(dict(enumerate(pairs)), batch, on_progress) if pairs else iter(())
 
     # Gradients are needed here, whatever the caller has turned off.
     @torch.inference_mode(False)
     def _each(
-        self, pairs: Sequence[Pair], batch: int | None, on_progress: Listener | None
+        self, pairs: Mapping[int, Pair], batch: int | None, on_progress: Listener | None
     ) -> Iterator[tuple[int, StylizedPair]]:
-        height, width = pairs[0].content.shape[1:]
-        if any(pair.mask is not None for pair in pairs):
+        height, width = next(iter(pairs.values())).content.shape[1:]
+        if any(pair.mask is not None for pair in pairs.values()):
             everywhere = torch.ones(height, width)
-            pairs = [
-                pair if pair.mask is not None else replace(pair, mask=everywhere) for pair in pairs
-            ]
-        underway = [self._prepared(index, pair) for index, pair in enumerate(pairs)]
+            pairs = {
+                index: pair if pair.mask is not None else replace(pair, mask=everywhere)
+                for index, pair in pairs.items()
+            }
+        underway = [self._prepared(index, pair) for index, pair in pairs.items()]
         spoilt: list[Underway] = []
+        listener = None if on_progress is None else self._shown_in_color(pairs, on_progress)
         for scale in self._scales(height, width):
             places = batch or self.suitable_batch(scale.height, scale.width)
             through = through_scale(
-                self._objective, underway, scale, places, self._fitting, on_progress
+                self._objective, underway, scale, places, self._fitting, listener
             )
             underway = []
             for one in through:
@@ -328,11 +330,28 @@ class Stylizer:
         image, start, end = done.image, done.start, done.end
         if done.stop_reason == "not_finite":
             image, start, end = done.initial.clamp(0, 1), _NO_LOSSES, _NO_LOSSES
-        elif pair.preserve_color == "luminance":
-            image = color.with_color_of(image, self._own(pair.content).unsqueeze(0))
+        else:
+            image = self._in_color(pair, image)
         return StylizedPair(
             image[0].cpu(), start, end, done.iterations, done.stop_reason, self.precision
         )
+
+    def _in_color(self, pair: Pair, image: Tensor) -> Tensor:
+        """What was optimised, 1 x 3 x h x w, in the colours that the pair's result has."""
+        if pair.preserve_color != "luminance":
+            return image
+        content = resize(self._own(pair.content).unsqueeze(0), *image.shape[2:])
+        return color.with_color_of(image, content)
+
+    def _shown_in_color(self, pairs: Mapping[int, Pair], on_progress: Listener) -> Listener:
+        def told(progress: Progress) -> None:
+            def look(index: int) -> Tensor:
+                image = progress._look(index)
+                return self._in_color(pairs[index], image)
+
+            on_progress(replace(progress, _look=look))
+
+        return told
 
     def _again_in_float32(
         self, pair: Pair, index: int, on_progress: Listener | None
@@ -344,12 +363,7 @@ class Stylizer:
             style_grams=self._style_grams,
             tile_px=self._tile_px,
         )
-
-        def told(progress: Progress) -> None:
-            if on_progress:
-                on_progress(replace(progress, pairs=(index,)))
-
-        ((_, done),) = exact.each([pair], batch=1, on_progress=told)
+        ((_, done),) = exact._each({index: pair}, 1, on_progress)
         return replace(done, restarted=True)
 
 
