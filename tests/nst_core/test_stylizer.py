@@ -316,7 +316,7 @@ def test_what_a_listener_sees_is_like_the_result(
 def test_an_image_is_to_be_had_only_while_the_listener_is_called(encoder: Encoder) -> None:
     heard: list[Progress] = []
     stylize(encoder, preset(2), pictures(), pictures(seed=1), on_progress=heard.append)
-    with pytest.raises(ValueError, match="pair: 0 is not in the batch; .* is called"):
+    with pytest.raises(ValueError, match=r"pair: 0 is not in the batch; .* is called"):
         heard[0].image(0)
 
     def ask_for_another(one: Progress) -> None:
