@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 
 from nst_core import Progress
 
 MOST_POINTS_ON_RECORD = 40
+LINES = ("content", "style", "total_variation", "total")
 _SIGNIFICANT_DIGITS = 4
 
 
@@ -18,6 +19,7 @@ class Point:
 
     Attributes:
         iteration: at which they were heard of, from 1, over all scales.
+        long_side_px: of the image at that scale.
     """
 
     iteration: int
@@ -25,6 +27,7 @@ class Point:
     style: float
     total_variation: float
     total: float
+    long_side_px: int
 
 
 class LossCurves:
@@ -35,15 +38,17 @@ class LossCurves:
 
     def hear(self, progress: Progress) -> None:
         """Take down what a listener is told."""
-        for pair, *values in zip(
-            progress.pairs,
-            progress.iterations,
-            progress.content_term,
-            progress.style_term,
-            progress.total_variation_term,
-            progress.total_loss,
-        ):
-            points, point = self._points[pair], Point(*values)
+        long_side_px = max(progress.height, progress.width)
+        for place, pair in enumerate(progress.pairs):
+            point = Point(
+                progress.iterations[place],
+                progress.content_term[place],
+                progress.style_term[place],
+                progress.total_variation_term[place],
+                progress.total_loss[place],
+                long_side_px,
+            )
+            points = self._points[pair]
             # A pair that begins a scale again, or all of it, has not been there before.
             while points and points[-1].iteration >= point.iteration:
                 points.pop()
@@ -63,13 +68,12 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS_ON_RECORD) -> tuple
 
 
 def loss_curve_column(points: Sequence[Point]) -> dict[str, list[float]]:
-    """The column `loss_curve` of a row of the ledger: a list for each field of the points."""
-    columns = zip(*map(astuple, points))
+    """The column `loss_curve` of a row of the ledger: iterations, and each of `LINES` there."""
     return {
-        field.name: [_rounded(value) for value in column]
-        for field, column in zip(fields(Point), columns)
+        "iteration": [point.iteration for point in points],
+        **{name: [_rounded(getattr(point, name)) for point in points] for name in LINES},
     }
 
 
 def _rounded(value: float) -> float:
-    return value if isinstance(value, int) else float(f"{value:.{_SIGNIFICANT_DIGITS}g}")
+    return float(f"{value:.{_SIGNIFICANT_DIGITS}g}")

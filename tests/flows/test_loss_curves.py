@@ -74,7 +74,7 @@ def heard(pair: int, iterations: Iterable[int], of: int = 100) -> list[Progress]
         raise AssertionError("a curve needs no image")
 
     return [
-        Progress((pair,), (n,), of, 8, 8, (6.0 * n,), (1.0 * n,), (2.0 * n,), (3.0 * n,), look)
+        Progress((pair,), (n,), of, 12, 8, (6.0 * n,), (1.0 * n,), (2.0 * n,), (3.0 * n,), look)
         for n in iterations
     ]
 
@@ -85,13 +85,13 @@ def test_what_a_pair_did_before_it_began_again_is_forgotten(again_from: int) -> 
     for one in [*heard(3, range(1, 10)), *heard(3, range(again_from, 12))]:
         curves.hear(one)
     assert [point.iteration for point in curves.of_pair(3)] == list(range(1, 12))
-    assert curves.of_pair(3)[-1] == Point(11, 11.0, 22.0, 33.0, 66.0)
+    assert curves.of_pair(3)[-1] == Point(11, 11.0, 22.0, 33.0, 66.0, 12)
     assert curves.of_pair(0) == ()
 
 
 @given(st.integers(0, 3000), st.integers(2, 60))
 def test_thinned_points_are_spread_evenly_from_first_to_last(length: int, most: int) -> None:
-    points = [Point(iteration, 0, 0, 0, 0) for iteration in range(length)]
+    points = [Point(iteration, 0, 0, 0, 0, 8) for iteration in range(length)]
     kept = [point.iteration for point in thinned(points, most)]
     assert len(kept) == min(length, most)
     assert kept[:1] + kept[-1:] == [0, length - 1][: 2 if length else 0]
@@ -101,7 +101,7 @@ def test_thinned_points_are_spread_evenly_from_first_to_last(length: int, most: 
 
 
 def test_the_column_has_four_significant_digits() -> None:
-    column = loss_curve_column([Point(12345, 0.123456, 12345.6, 0.0, 1e-7 / 3)])
+    column = loss_curve_column([Point(12345, 0.123456, 12345.6, 0.0, 1e-7 / 3, 8)])
     assert column == {
         "iteration": [12345],
         "content": [0.1235],
