@@ -40,6 +40,7 @@ class Optimisation:
 
     @staticmethod
     def of(result: StylizedPair, strength: float, curve: tuple[Point, ...]) -> Optimisation:
+        """Of a result, with the strength and the losses on the way to it."""
         restarted = ("done again alone in float32: a loss had not been finite",)
         return Optimisation(
             result.start,
@@ -53,6 +54,7 @@ class Optimisation:
         )
 
     def with_note(self, note: str) -> Optimisation:
+        """The same with one more sentence for the row's `notes`."""
         return replace(self, notes=(*self.notes, note))
 
 

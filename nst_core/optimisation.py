@@ -124,9 +124,11 @@ class Fitting:
         self._places: dict[tuple[int, int], int] = {}
 
     def limit(self, scale: SizedScale, wanted: int) -> int:
+        """At most `wanted` places: as many pairs of that scale as are known to fit."""
         return min(wanted, self._places.get((scale.height, scale.width), wanted))
 
     def halve(self, scale: SizedScale, places: int) -> int:
+        """Remember that so many places were too many; returns half as many."""
         self._places[scale.height, scale.width] = places // 2
         return places // 2
 

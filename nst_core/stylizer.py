@@ -41,7 +41,8 @@ class Stylized:
 
     Attributes:
         images: B x 3 x H x W, float32, sRGB in 0..1, the size of the content.
-        start, end: losses of the initial image and of the result, both at full size.
+        start, end: losses of the initial image and of the result, both at full size, B values
+            each, before their weights but for `total`.
         iterations: per pair, over all scales.
         stop_reason: per pair; after "not_finite" the pair's image is not usable.
         precision: per pair, that the convolutions were computed in.
@@ -110,11 +111,19 @@ class Stylizer:
         self._fitting = Fitting()
 
     def check(self, pair: Pair) -> None:
-        """Raises ValueError naming what of a pair cannot be used, its value and the range."""
+        """See whether a pair can be stylized.
+
+        Raises:
+            ValueError: naming what of it cannot be used, its value and the range.
+        """
         check_pair(pair, self._min_side_px)
 
     def pixels_in_all(self, height: int, width: int) -> int:
-        """Pixels times iterations, over all scales, of a pair whose content has this size."""
+        """Pixels times iterations, over all scales, of a pair: what its time grows with.
+
+        Args:
+            height, width: of its content, in pixels.
+        """
         scales = self._scales(height, width)
         return sum(scale.height * scale.width * scale.iterations for scale in scales)
 
@@ -124,8 +133,10 @@ class Stylizer:
         """(height, width) that a style image can be shrunk to and lose nothing here.
 
         Args:
-            style_size, content_size: (height, width) in pixels; the style's own size is the
-                largest that is answered.
+            style_size, content_size: (height, width) in pixels.
+
+        Returns:
+            At most the style's own size.
         """
         seen = size_of_style(self.preset, self._min_side_px, style_size, content_size)
         factor = max(a / b for a, b in zip(seen, style_size))
@@ -143,13 +154,18 @@ class Stylizer:
     ) -> Iterator[tuple[int, StylizedPair]]:
         """Stylize pairs whose contents have one shape; hand out each as soon as it is done.
 
+        The loss is that of Gatys et al. 2016, eq. 7, with a total-variation term; masks are those
+        of Gatys et al. 2017, section 4.
+
         `batch` pairs are optimised at once. When one is done the next takes its place. The result
         of a pair depends on no other, up to rounding; with batch 1, to the last bit.
 
         Args:
+            pairs: contents of 3 x H x W each, styles of any sizes; see `Pair`.
             batch: None for 1 on a CPU, and on a GPU for a number that suits the size; halved
                 when memory runs out, and remembered.
-            on_progress: may raise to stop.
+            on_progress: called with `Progress` after each iteration (on a GPU, every 10); may
+                raise to stop.
 
         Returns:
             (place in `pairs`, result) of each, in the order in which they are done.
@@ -220,12 +236,17 @@ class Stylizer:
             content: B x 3 x H x W, float, sRGB in 0..1; sides at least the stride of the
                 deepest layer (16 px for conv5_1) and at most 32:1.
             style: B x 3 x H' x W', or B tensors of 3 x H' x W' of any sizes, likewise.
-            strength, seeds: per pair; see `Pair`, whose defaults they have.
+            strength, seeds: B values each; see `Pair`, whose defaults they have.
             preserve_color: see `Pair`.
-            on_progress: called after each iteration (on a GPU, every 10); may raise to stop.
+            on_progress: called with `Progress` after each iteration (on a GPU, every 10); may
+                raise to stop.
+
+        Returns:
+            B images of the content's size, with losses and how each pair ended.
 
         Raises:
             ValueError: naming the argument, its value and the range.
+            torch.OutOfMemoryError: if a single pair does not fit the device.
         """
         if not isinstance(content, Tensor) or content.ndim != 4 or content.shape[0] == 0:
             raise ValueError(
@@ -264,7 +285,11 @@ class Stylizer:
         )
 
     def suitable_batch(self, height: int, width: int) -> int:
-        """Pairs of this size that are optimised at once unless told otherwise."""
+        """Pairs that are optimised at once unless told otherwise, >= 1.
+
+        Args:
+            height, width: of their contents, in pixels.
+        """
         share = _PIXELS_OF_THAT_BATCH / (height * width)
         return max(1, round(_MOST_PAIRS[self.device.type] * min(1.0, share)))
 
