@@ -50,7 +50,7 @@ class PairLosses:
 
     @staticmethod
     def of_pairs(values: Sequence[Mapping[str, float]]) -> PairLosses:
-        """What `of_pair` gave for each of B pairs, together again; `values` are those. B values, on the CPU."""
+        """What `of_pair` gave for each of B pairs, the `values`: B values again, on the CPU."""
         names = [field.name for field in fields(PairLosses)]
         return PairLosses(*(torch.tensor([one[name] for one in values]) for name in names))
 
