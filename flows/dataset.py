@@ -91,6 +91,9 @@ def stylize_dataset(
         runner: Who works the chunks: threads (this machine), or processes of dask or ray.
         dask_address: Of the scheduler of an existing Dask cluster, as tcp://HOST:PORT.
 
+    Returns:
+        What the run came to; also of one that was stopped or had nothing to do.
+
     Raises:
         ManifestError: the manifest cannot be used; nothing was done.
         EncoderUnavailable: the encoder's weights cannot be had; nothing was done.
