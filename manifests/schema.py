@@ -134,21 +134,21 @@ class Content(_Model):
         description="A folder, glob, image, list, data.yaml of YOLO, or tar shards; or its URL."
     )
     format: ContentFormat | None = Field(
-        None, description="Found by looking at `path`, where it is not given."
+        default=None, description="Found by looking at `path`, where it is not given."
     )
     annotations: PathText | None = Field(
-        None, description="COCO's JSON file, where `path` is the folder of its images."
+        default=None, description="COCO's JSON file, where `path` is the folder of its images."
     )
     masks: PathText | None = Field(
-        None, description="Folder of semantic masks, PNG files named as the images."
+        default=None, description="Folder of semantic masks, PNG files named as the images."
     )
     split: SplitName = Field(
-        "",
+        default="",
         description="Of images of which the dataset itself does not say it (then `train`, where "
         "this is empty too); else which of its splits.",
     )
     group: Annotated[PathText | None, BeforeValidator(check_pattern)] = Field(
-        None,
+        default=None,
         description="Regular expression, searched in an image's path below `path`; images for "
         "which it finds the same (its first group, or the whole) belong together, in one split.",
     )
@@ -159,7 +159,7 @@ class Style(_Model):
 
     path: PathText = Field(description="A folder, glob, image or list; or its URL.")
     weight: Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)] = Field(
-        1.0, description="Share in random pairing, per image."
+        default=1.0, description="Share in random pairing, per image."
     )
 
 
@@ -174,15 +174,15 @@ class Pairing(_Model):
     """Which styles each content image gets."""
 
     strategy: Literal["random", "all", "zip", "listed"] = Field(
-        "random",
+        default="random",
         description="`random`: some styles each; `all`: each style; `zip`: in order; `listed`: "
         "as `pairs` says.",
     )
     styles_per_content: Annotated[Whole, Field(ge=1)] = Field(
-        1, description="How many, with strategy `random`."
+        default=1, description="How many, with strategy `random`."
     )
     pairs: PathText | tuple[Pair, ...] | None = Field(
-        None,
+        default=None,
         description="With strategy `listed`: pairs, or a .csv or .jsonl with columns content and "
         "style.",
     )
@@ -204,31 +204,31 @@ class Stylize(_Model):
     """How pairs are optimised; what is left out comes from the preset."""
 
     encoder: Annotated[str, WithJsonSchema(json_values.ENCODER)] = Field(
-        "compact", description="Whose features are compared; `random` is for tests."
+        default="compact", description="Whose features are compared; `random` is for tests."
     )
     weights: PathText | None = Field(
-        None, description="For vgg19 and vgg16: file of torchvision's weights, on a disk."
+        default=None, description="For vgg19 and vgg16: file of torchvision's weights, on a disk."
     )
     preset: Annotated[str, WithJsonSchema(json_values.PRESET)] = Field(
-        "fast", description="The numbers of the optimisation: nst_core/presets.py."
+        default="fast", description="The numbers of the optimisation: nst_core/presets.py."
     )
     size: Size = Field(
-        None,
+        default=None,
         description="Long side of the output in pixels, by default the preset's; nothing is "
         "enlarged. `original`: worked at the preset's size, finished at the photograph's own.",
     )
     strength: Strength = Field(
-        (1.0, 1.0),
+        default=(1.0, 1.0),
         description="0 keeps the content's texture, 1 has all of the style's; [low, high] is "
         "drawn for each pair.",
     )
     preserve_color: ColorWay = Field(
-        "no",
+        default="no",
         description="`luminance`, or true: transfer brightness only; `match`: give the style the "
         "photograph's colours first.",
     )
     override: Override = Field(
-        {}, description="Fields of the preset, as {style_weight: 10, scales: [[1.0, 50]]}."
+        default={}, description="Fields of the preset, as {style_weight: 10, scales: [[1.0, 50]]}."
     )
 
     @field_validator("strength", mode="before")
@@ -247,10 +247,11 @@ class Fidelity(_Model):
     """What becomes of stylized images that keep too little of their content's structure."""
 
     min: Share = Field(
-        0.0, description="Smallest score of the image and of each of its objects: 1 keeps all."
+        default=0.0,
+        description="Smallest score of the image and of each of its objects: 1 keeps all.",
     )
     action: Literal["flag", "drop", "retry"] = Field(
-        "flag",
+        default="flag",
         description="`flag` says so in the metadata; `drop` leaves the pair out; `retry` stylizes "
         "again with less strength, at most three times, then drops.",
     )
@@ -260,10 +261,10 @@ class Variants(_Model):
     """How many variants of each recipe an image gets, by what it descends from."""
 
     original: Annotated[Whole, Field(ge=0, le=10_000)] = Field(
-        1, description="Of each photograph as it is."
+        default=1, description="Of each photograph as it is."
     )
     stylized: Annotated[Whole, Field(ge=0, le=10_000)] = Field(
-        1, description="Of each stylized image."
+        default=1, description="Of each stylized image."
     )
 
 
@@ -271,18 +272,18 @@ class Augment(_Model):
     """Geometric and colour variants of photographs and stylized images."""
 
     include_original: Annotated[bool, Field(strict=True)] = Field(
-        True, description="Also write each photograph as it is."
+        default=True, description="Also write each photograph as it is."
     )
     min_visibility: Share = Field(
-        0.0,
+        default=0.0,
         description="An object is dropped where less than this share of its area is left in the "
         "image, whatever it is magnified by.",
     )
     min_area: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] = Field(
-        0.0, description="And where less than so many square pixels are."
+        default=0.0, description="And where less than so many square pixels are."
     )
     recipes: Recipes = Field(
-        {}, description="Name -> list of {albumentations transform: its arguments}."
+        default={}, description="Name -> list of {albumentations transform: its arguments}."
     )
     variants: Variants = Variants()
 
@@ -301,8 +302,12 @@ class Augment(_Model):
 class ImageFormat(_Model):
     """How images are encoded."""
 
-    type: Literal["jpeg", "png", "webp"] = Field("jpeg", description="Of files; png is lossless.")
-    quality: Annotated[Whole, Field(ge=1, le=100)] = Field(95, description="Of jpeg and webp.")
+    type: Literal["jpeg", "png", "webp"] = Field(
+        default="jpeg", description="Of files; png is lossless."
+    )
+    quality: Annotated[Whole, Field(ge=1, le=100)] = Field(
+        default=95, description="Of jpeg and webp."
+    )
 
 
 class Output(_Model):
@@ -310,11 +315,12 @@ class Output(_Model):
 
     path: PathText = Field(description="A folder, or its URL.")
     format: OutputFormats = Field(
-        ("imagefolder",), description="One or several, beside the imagefolder that is always there."
+        default=("imagefolder",),
+        description="One or several, beside the imagefolder that is always there.",
     )
     image: ImageFormat = ImageFormat()
     splits: Annotated[tuple[PlainName, ...], Field(min_length=1)] = Field(
-        ("train",), description="That are augmented; others are copied without variants."
+        default=("train",), description="That are augmented; others are copied without variants."
     )
 
 
@@ -329,17 +335,19 @@ class Manifest(_Model):
     )
     name: PlainName = Field(description="Of the job.")
     seed: Annotated[Whole, Field(ge=0, lt=2**63)] = Field(
-        0, description="Another seed draws other styles, strengths and variants."
+        default=0, description="Another seed draws other styles, strengths and variants."
     )
     max_pixels: Annotated[Whole, Field(ge=1, le=MOST_MAX_PIXELS)] = Field(
-        MAX_PIXELS,
+        default=MAX_PIXELS,
         description="Of an image file; what has more is refused before it is decoded. No part of "
         "any id.",
     )
     content: Annotated[tuple[Content, ...], Field(min_length=1)] = Field(
         description="The photographs, with their labels."
     )
-    styles: tuple[Style, ...] = Field((), description="None: variants of the photographs only.")
+    styles: tuple[Style, ...] = Field(
+        default=(), description="None: variants of the photographs only."
+    )
     pairing: Pairing = Pairing()
     stylize: Stylize = Stylize()
     fidelity: Fidelity = Fidelity()
