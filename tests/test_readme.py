@@ -95,6 +95,14 @@ def test_targets_and_modules_of_the_documentation_exist() -> None:
             assert find_spec(module), module
 
 
+def test_files_that_the_documentation_names_exist() -> None:
+    for name in ("README.md", "CONTRIBUTING.md", ".github/architecture.svg"):
+        text = (ROOT / name).read_text()
+        rooms = r"(?:manifests|nst_core|augment|flows|tests)"
+        for path in re.findall(rf"[`>(]({rooms}/[\w/.]+?)[`<)]", text):
+            assert (ROOT / path).exists(), f"{name}: {path}"
+
+
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_lead_somewhere(name: str) -> None:
     text = (ROOT / name).read_text()
