@@ -9,6 +9,11 @@ UV := $(shell command -v uv 2>/dev/null)
 
 install: .venv/.installed-demo
 
+# An extra of pyproject.toml: install-s3, install-dask, …
+install-%: .venv/.installed-% ;
+
+.PRECIOUS: .venv/.installed-%
+
 demo: .venv/.installed-demo
 	$(BIN)/gramflow demo
 

@@ -88,9 +88,14 @@ def test_the_readme_names_every_command_and_no_option_that_there_is_not() -> Non
 
 def test_targets_and_modules_of_the_documentation_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    project = (ROOT / "pyproject.toml").read_text()
+    extras = project.partition("[project.optional-dependencies]")[2].partition("[project.scripts]")[
+        0
+    ]
+    targets |= {f"install-{name}" for name in re.findall(r"^([a-z0-9]+) = ", extras, re.M)}
     for name in ("README.md", "CONTRIBUTING.md"):
         text = (ROOT / name).read_text()
-        assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.M)) <= targets
+        assert set(re.findall(r"(?:`|^)make ([a-z0-9-]+)", text, re.M)) <= targets
         for module in re.findall(r"python -m ((?:tests|nst_core|flows)[\w.]*)", text):
             assert find_spec(module), module
 
