@@ -90,10 +90,11 @@ def test_examples_name_the_schema_and_fit_it(example: Path) -> None:
     assert not complaints(yaml.safe_load(text))
 
 
-def test_the_manifest_of_the_readme_fits() -> None:
-    block = re.search(r"```yaml\n(version.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert block is not None
-    assert not complaints(yaml.safe_load(block.group(1)))
+def test_manifests_of_the_readme_fit() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        assert not complaints(SMALL | yaml.safe_load(block))
 
 
 @pytest.mark.parametrize(
