@@ -78,10 +78,11 @@ def test_commands_of_the_readme_are_commands(line: str) -> None:
 def test_the_readme_names_every_command_and_no_option_that_there_is_not() -> None:
     from flows.cli import app
 
-    commands = get_command(app).commands
-    for name in commands:
+    group = get_command(app)
+    for name in group.commands:
         assert re.search(rf"gramflow {name}\b", README), name
-    known = {option for one in commands.values() for param in one.params for option in param.opts}
+    parsers = (group, *group.commands.values())
+    known = {option for one in parsers for param in one.params for option in param.opts}
     of_prefect = {"--host", "--type"}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
     assert named <= known | of_prefect | {"--help"}
