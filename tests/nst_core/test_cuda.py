@@ -112,7 +112,7 @@ def test_a_listener_that_looks_changes_nothing_and_sees_what_comes_out() -> None
             terms = one.content_term[place], one.style_term[place], one.total_variation_term[place]
             assert sum(terms) == pytest.approx(total, rel=1e-4)
 
-    arguments = load_encoder("random"), preset(25), pairs_of(2)
+    arguments = load_encoder("random"), preset(25, **STEADY), pairs_of(2)
     plain, seen = results(*arguments), results(*arguments, on_progress=listen)
     for index, done in enumerate(seen):
         assert not last[index].is_cuda

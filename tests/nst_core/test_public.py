@@ -1,4 +1,4 @@
-"""The public interface: documented, typed, and as the README shows it."""
+"""The public interface: documented and typed."""
 
 from __future__ import annotations
 
@@ -136,15 +136,3 @@ def test_a_strict_checker_sees_the_types(tmp_path: Path) -> None:
         text=True,
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
-
-
-def test_the_listener_of_the_readme_hears_and_sees() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    names: dict[str, Any] = {}
-    for block in blocks:
-        exec(block, names)
-    assert [frame.shape for frame in names["frames"]] == [(3, 64, 96)] * 2
-    assert len(names["losses"]) == 20
-    first, last = names["losses"][0], names["losses"][-1]
-    assert last[0] < first[0]
