@@ -71,9 +71,12 @@ def test_each_function_says_what_it_takes(function: Callable[..., Any], document
 def test_where_tensors_go_in_or_out_their_shapes_are_said(
     function: Callable[..., Any], documentation: str
 ) -> None:
-    hints = function.__annotations__.values()
-    if any("Tensor" in str(hint) or "PairLosses" in str(hint) for hint in hints):
-        assert SHAPE.search(documentation)
+    hints = {name: str(hint) for name, hint in function.__annotations__.items()}
+    returned = hints.pop("return", "")
+    for section, said in (("Args", list(hints.values())), ("Returns", [returned])):
+        if any("Tensor" in hint or "PairLosses" in hint for hint in said):
+            found = re.search(rf"^ *{section}:\n(.*?)(?:\n *\n|\Z)", documentation, re.M | re.S)
+            assert SHAPE.search(found[1] if found else documentation), section
 
 
 @by_name
