@@ -273,9 +273,13 @@ def test_what_strangers_wrote_of_it_does_no_harm(tmp_path: Path) -> None:
     )
     about = json.loads((painted.out / "dataset.json").read_text())
     about |= {"engine": [1], "versions": {"torch": [2]}}
+    metadata = painted.out / "train" / "metadata.jsonl"
+    metadata.write_text(re.sub(r'"kind": "\w+"', '"kind": "<i>none"', metadata.read_text()))
     (painted.out / "dataset.json").write_text(json.dumps(about))
     painted.write_curves(loss=float("nan"))
     page = report_of(painted.out)
+    assert "12 images of 3 photographs in 2 styles." in page.text
+    assert "<i>none" in page.text
     assert "3 files could not be used" in page.text
     assert "line 1 is no JSON object" in page.text
     assert page.data["failures"][2][0] == "\ud800"
