@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -20,7 +21,9 @@ from prefect.logging import get_run_logger
 from prefect.states import Cancelled, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
+from pydantic import Field
 
+from flows.budget import Budget
 from flows.engine import choose_devices
 from flows.job import Job, prepare
 from flows.progress import (
@@ -64,6 +67,7 @@ class Summary:
         dataset: images of the dataset as it now is.
         failures: (path of the file at fault, why, images missing), of the whole dataset.
         left: images of the plan that are still to be made, after a stop or a limit.
+        out_of_time: whether that is because the run's hours are over.
         set_aside: files that the plan no longer wants, moved out of the dataset.
         exports: a line for each further format: where, images, objects, what was substituted.
     """
@@ -78,6 +82,7 @@ class Summary:
     stopped: bool
     set_aside: int
     exports: tuple[str, ...]
+    out_of_time: bool
 
 
 @flow(
@@ -96,6 +101,7 @@ def stylize_dataset(
     wait_s: float = 0,
     runner: Runner = "threads",
     dask_address: str | None = None,
+    max_hours: Annotated[float, Field(gt=0)] | None = None,
 ) -> Summary:
     """Make every image of the manifest that is not on record yet, then the dataset's indexes.
 
@@ -109,6 +115,8 @@ def stylize_dataset(
         wait_s: Wait so many seconds for another run that writes into the output folder.
         runner: Who works the chunks: threads (this machine), or processes of dask or ray.
         dask_address: Of the scheduler of an existing Dask cluster, as tcp://HOST:PORT.
+        max_hours: Begin no chunk that would not be done after so many hours; what is underway is
+            finished. Time spent on waiting for other runs does not count.
 
     Raises:
         ManifestError: the manifest cannot be used; nothing was done.
@@ -137,10 +145,11 @@ def stylize_dataset(
             folder_to_itself(output_folder(read), wait_s, turns) as check_in_use,
             gpu_slots(devices, turns),
         ):
+            budget = Budget(max_hours)
             job = prepare(read, _told_as_hashing(control))
             try:
                 runner_of = partial(workers, runner, dask_address)
-                summary = _make(job, runner_of, control, limit, retry_failed, check_in_use)
+                summary = _make(job, runner_of, control, limit, retry_failed, check_in_use, budget)
             except BaseException:
                 # Chunks that are underway, in other threads, end at once too.
                 control.stop.set()
@@ -155,6 +164,7 @@ def _make(
     limit: int | None,
     retry_failed: bool,
     check_in_use: Callable[[], None],
+    budget: Budget,
 ) -> Summary:
     for folder in job.plan.folders():
         check_stays_inside(job.out / folder, job.out)
@@ -166,7 +176,7 @@ def _make(
     tally = _Tally()
     chunks = extent.chunks()
     with runner_of(job, extent.tasks, control) as those:
-        run = _Run(job.plan.manifest.name, those, control, tally)
+        run = _Run(job.plan.manifest.name, those, control, tally, budget, job.workshop.work)
         if extent.tasks <= _TASKS_PER_FLOW:
             _run_chunks(run, chunks)
         else:
@@ -203,6 +213,7 @@ def _make(
         stopped=stopped,
         set_aside=exported.set_aside,
         exports=exports,
+        out_of_time=budget.is_over,
     )
 
 
@@ -250,10 +261,13 @@ class _Run:
     workers: Workers
     control: Control
     tally: _Tally
+    budget: Budget
+    work_of: Callable[[Chunk], float]
 
 
 @task(name="chunk", cache_policy=NO_CACHE, persist_result=False)
 def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
+    began_s = time.monotonic()
     try:
         done = run.workers.work(chunk)
     except Stopped:
@@ -263,6 +277,7 @@ def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
         run.tally.error = run.tally.error or error
         run.control.stop.set()
         return Failed(message=f"{type(error).__name__}: {error}")
+    run.budget.took(done.work, time.monotonic() - began_s)
     run.tally.add(done)
     run.control.tell(done)
     return None
@@ -274,7 +289,7 @@ def _run_chunks(run: _Run, chunks: Iterable[Chunk]) -> None:
     futures: list[PrefectFuture[Any]] = []
     for chunk in chunks:
         places.acquire()
-        if run.control.stop.is_set():
+        if run.control.stop.is_set() or not run.budget.allows(run.work_of(chunk)):
             break
         named = _chunk_task.with_options(
             task_run_name=f"chunk {chunk.number} · {chunk.images} images"
@@ -301,6 +316,8 @@ def _run_in_parts(run: _Run, chunks: Iterator[Chunk], parts: int) -> None:
         persist_result=False,
     )
     for part in range(1, parts + 1):
+        if run.control.stop.is_set() or run.budget.is_over:
+            break
         part_flow(part)
 
 

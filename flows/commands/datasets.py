@@ -33,6 +33,9 @@ def run(
     limit: Annotated[
         Optional[int], typer.Option("--limit", min=0, help="Make at most this many images now.")
     ] = None,
+    max_hours: Annotated[
+        Optional[float], typer.Option("--max-hours", help="End in good order after so many hours.")
+    ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed before.")
     ] = False,
@@ -49,7 +52,15 @@ def run(
     """Make every image of the manifest that is not there yet. Interrupt and repeat as you like."""
     with one_sentence_errors():
         status = run_manifest(
-            manifest, out, limit, retry_failed, encoder, weights, runner, dask_address
+            manifest,
+            out,
+            limit,
+            retry_failed,
+            encoder,
+            weights,
+            runner,
+            dask_address,
+            max_hours,
         )
         sys.exit(status)
 

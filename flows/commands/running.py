@@ -29,6 +29,7 @@ def run_manifest(
     weights: Path | None = None,
     runner: str = "threads",
     dask_address: str | None = None,
+    max_hours: float | None = None,
 ) -> int:
     """Run the flow under a Prefect server; exit status."""
     from flows.reading import output_folder, read_for_run
@@ -36,6 +37,8 @@ def run_manifest(
     from flows.workers.runners import check_runner
 
     check_runner(runner, dask_address)
+    if max_hours is not None and max_hours <= 0:
+        raise ValueError(f"--max-hours: expected hours above 0, got {max_hours:g}")
     read = read_for_run(manifest, out, encoder, weights)
 
     def checked() -> None:
@@ -56,6 +59,7 @@ def run_manifest(
             weights=weights,
             runner=runner,
             dask_address=dask_address,
+            max_hours=max_hours,
         )
 
     with prefect_server(home_of(output_folder(read)), meanwhile=checked):
@@ -90,7 +94,9 @@ def _report(summary: Summary) -> int:
     say(f"{summary.dataset} images in {summary.out} ({summary.made} made in this run)")
     for export_line in summary.exports:
         say(export_line)
-    if summary.left:
+    if summary.out_of_time:
+        say(f"the hours of --max-hours are over: {summary.left} images left, run again to go on")
+    elif summary.left:
         say(f"{summary.left} images left; run again without --limit to make them")
     if summary.left_out:
         kept = "kept too little of their content's structure"
