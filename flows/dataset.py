@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +22,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 from pydantic import Field
 
+from flows.about import about
 from flows.budget import Budget
 from flows.engine import choose_devices
 from flows.job import Job, prepare
@@ -30,7 +30,6 @@ from flows.progress import (
     ChunkDone,
     Control,
     Event,
-    Hashing,
     Started,
     Stopped,
     Waiting,
@@ -40,7 +39,6 @@ from flows.progress import (
 from flows.reading import output_folder, read_for_run
 from flows.server import expect_task_records
 from flows.turns import folder_to_itself, gpu_slots
-from flows.version import VERSION, cpu_capability, library_versions
 from flows.workers.runners import Runner, Workers, check_answers, check_runner, workers
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
@@ -48,8 +46,7 @@ from manifests.durable import check_stays_inside
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
 from manifests.extent import extent_of
-from manifests.plan import Plan, stylize_parameters
-from manifests.storage import Place, is_in_store, place
+from manifests.storage import place
 
 # Prefect's default server shows a flow of many more tasks slowly or not at all.
 _TASKS_PER_FLOW = 1000
@@ -146,7 +143,7 @@ def stylize_dataset(
             gpu_slots(devices, turns),
         ):
             budget = Budget(max_hours)
-            job = prepare(read, _told_as_hashing(control))
+            job = prepare(read, control.hashing())
             try:
                 runner_of = partial(workers, runner, dask_address)
                 summary = _make(job, runner_of, control, limit, retry_failed, check_in_use, budget)
@@ -189,7 +186,7 @@ def _make(
     exports: tuple[str, ...] = ()
     if not stopped:
         check_in_use()
-        exported = export_imagefolder(job.out, job.plan, job.ledger, _about(job, those.devices))
+        exported = export_imagefolder(job.out, job.plan, job.ledger, about(job, those.devices))
         if exported.images:
             exports = _export_formats(job, check_in_use)
         else:
@@ -331,40 +328,3 @@ def _logged_too(tell: Callable[[Event], None]) -> Callable[[Event], None]:
         tell(event)
 
     return tell_both
-
-
-def _told_as_hashing(control: Control) -> Callable[[], None]:
-    files = count(1)
-
-    def on_file() -> None:
-        control.check()
-        control.tell(Hashing(next(files)))
-
-    return on_file
-
-
-def _about(job: Job, devices: Sequence[str]) -> dict[str, Any]:
-    """What dataset.json says of how the dataset was made."""
-    return {
-        "gramflow_version": VERSION,
-        "manifest": job.plan.manifest.model_dump(mode="json"),
-        "engine": _engine(job.plan) if job.stylizer else None,
-        "device": ", ".join(devices) if job.stylizer else None,
-        "manifest_file": _seen_from(job.out, job.plan.read.file),
-        "machine": {"torch_threads": job.lanes.threads, "cpu": cpu_capability()},
-        "versions": library_versions(),
-    }
-
-
-def _engine(plan: Plan) -> dict[str, Any]:
-    return asdict(plan.engine) | {"size": stylize_parameters(plan.manifest, plan.engine)["size"]}
-
-
-def _seen_from(folder: Place, file: Path) -> str:
-    """The file's path relative to the folder, so that both can be moved together."""
-    if is_in_store(folder):
-        return str(file)
-    try:
-        return os.path.relpath(file, folder).replace(os.sep, "/")
-    except ValueError:  # another drive of Windows
-        return str(file)
