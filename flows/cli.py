@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from flows.commands.care import prune, replay, verify
-from flows.commands.datasets import demo, export, plan, run, validate
+from flows.commands.datasets import demo, export, plan, preview, run, validate
 from flows.commands.jobs import deploy, serve, trigger, watch
 from flows.commands.pictures import folder, stylize
 
@@ -16,7 +16,7 @@ app = typer.Typer(
     help="Augmented training datasets by neural style transfer: from a YAML manifest to a folder.",
 )
 for command in (
-    *(run, plan, validate, export, stylize, folder, demo),
+    *(preview, run, plan, validate, export, stylize, folder, demo),
     *(verify, replay, prune),
     *(serve, deploy, trigger, watch),
 ):

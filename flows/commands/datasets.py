@@ -19,6 +19,7 @@ from flows.commands.console import (
     say,
 )
 from flows.commands.options import EncoderOption, ManifestArgument, OutOption, WeightsOption
+from flows.commands.previewing import show_preview
 from flows.commands.running import run_manifest
 from flows.terminal import printable
 from manifests.errors import ManifestError
@@ -63,6 +64,22 @@ def run(
             max_hours,
         )
         sys.exit(status)
+
+
+def preview(
+    manifest: ManifestArgument,
+    images: Annotated[
+        int, typer.Option("-n", "--images", min=1, max=100, help="How many images.")
+    ] = 12,
+    out: Annotated[
+        Optional[str], typer.Option("--out", help="Folder of the preview, instead of OUT.preview.")
+    ] = None,
+    encoder: EncoderOption = None,
+    weights: WeightsOption = None,
+) -> None:
+    """Make a few images first, spread over all that differs, and a contact sheet of them."""
+    with one_sentence_errors():
+        sys.exit(show_preview(manifest, images, out, encoder, weights))
 
 
 def plan(
