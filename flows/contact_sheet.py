@@ -65,12 +65,13 @@ def contact_sheet(
     rows = -(-len(triples) // columns)
     triple_px = 3 * tile[0] + 2 * _GAP_PX
     row_px = tile[1] + _CAPTION_PX + _BETWEEN_ROWS_PX
-    by_name = {one.name: (place, one) for place, one in enumerate(categories)}
+    by_name = _on_sheet(triples, categories)
     inside_px = columns * triple_px + (columns - 1) * _BETWEEN_COLUMNS_PX
-    legend = _legend_lines(triples, by_name, inside_px)
+    legend = _legend_lines(list(by_name), inside_px)
     top_px = _MARGIN_PX + _TITLE_PX + _HEAD_PX
     height_px = top_px + rows * row_px - _BETWEEN_ROWS_PX + _MARGIN_PX
-    height_px += _LEGEND_LINE_PX * len(legend)
+    if legend:
+        height_px += _BETWEEN_ROWS_PX + _LEGEND_LINE_PX * len(legend)
     sheet = Image.new("RGB", (inside_px + 2 * _MARGIN_PX, height_px), "white")
     draw = ImageDraw.Draw(sheet)
     _text(draw, (_MARGIN_PX, _MARGIN_PX), title, _TITLE_TYPE_PX, _INK, inside_px)
@@ -155,21 +156,25 @@ def _lay(
         sheet.paste(picture, (left + inside[0], top + inside[1]))
 
 
-def _legend_lines(
-    triples: Sequence[Triple], categories: Mapping[str, tuple[int, Category]], width_px: int
-) -> list[list[tuple[int, str, int]]]:
-    """Lines of (left, name, place) of the categories on the sheet."""
+def _on_sheet(
+    triples: Sequence[Triple], categories: Sequence[Category]
+) -> dict[str, tuple[int, Category]]:
+    """Name -> (place, category) of those that are drawn, so that few have few colours."""
     there = {
         one.category
         for triple in triples
         for labelled in (triple.photograph, triple.result)
         for one in labelled.objects
     }
+    drawn = (one for one in categories if one.name in there)
+    return {one.name: (place, one) for place, one in enumerate(drawn)}
+
+
+def _legend_lines(names: Sequence[str], width_px: int) -> list[list[tuple[int, str, int]]]:
+    """Lines of (left, name, place) of the categories on the sheet."""
     lines: list[list[tuple[int, str, int]]] = []
     left = width_px
-    for name, (place, _) in categories.items():
-        if name not in there:
-            continue
+    for place, name in enumerate(names):
         shown = _shortened(name, _SMALL_TYPE_PX, width_px // 3)
         wide = _LEGEND_SPOT_PX + 8 + round(_font(_SMALL_TYPE_PX).getlength(shown))
         if left + wide > width_px:
@@ -188,7 +193,7 @@ def _draw_legend(
         for left, name, place in line:
             spot = (left + _MARGIN_PX, top + 2)
             end = spot[0] + _LEGEND_SPOT_PX, spot[1] + _LEGEND_SPOT_PX
-            draw.ellipse((*spot, *end), fill=colour(place))
+            draw.rounded_rectangle((*spot, *end), radius=3, fill=colour(place))
             at = end[0] + 8, top + 8
             draw.text(at, name, _GREY, _font(_SMALL_TYPE_PX), anchor="lm")
 
@@ -221,9 +226,11 @@ def _shortened(text: str, type_px: int, width_px: int) -> str:
 
 
 def _drawable(text: str) -> str:
-    """Pillow's own type has Latin letters without accents; others it draws as a box."""
+    """As Pillow's own type can show it: Latin letters without accents; others become boxes."""
     apart = unicodedata.normalize("NFKD", text)
-    return "".join(one for one in apart if not unicodedata.combining(one) and one.isprintable())
+    kept = "".join(one for one in apart if not unicodedata.combining(one) and one.isprintable())
+    # Its spaces are so narrow that words run together.
+    return kept.replace(" ", "  ")
 
 
 @cache

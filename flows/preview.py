@@ -242,7 +242,7 @@ def _subtitle(job: Job, shown: Sequence[Item]) -> str:
         facts.append(f"strength {low:g}" + (f" to {high:g}" if high > low else ""))
         size = "original size" if manifest.stylize.size == "original" else f"{engine.size} px"
         facts.append(f"{engine.encoder}, {engine.preset}, {size}")
-    return "  ·  ".join(fact for fact in facts if fact)
+    return " · ".join(fact for fact in facts if fact)
 
 
 def _counted(count: int, what: str) -> str:

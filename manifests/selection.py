@@ -83,7 +83,7 @@ def _facets(base: Base, variant: Variant, strengths: tuple[float, float]) -> Fac
         ("photograph", base.content_sha256): 3.0,
         ("split", base.content.split): 2.0,
         ("class", class_of(base.content)): 2.0,
-        ("kind", base.kind(variant)): 1.0,
+        ("kind", base.kind(variant)): 3.0,
     }
     if base.style is not None:
         facets["style", base.style_sha256] = 3.0
