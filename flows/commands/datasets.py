@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -87,15 +88,21 @@ def plan(
     out: OutOption = None,
     encoder: EncoderOption = None,
     weights: WeightsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Count what is new, done, failed, stale and orphaned; estimate time and disk."""
     with one_sentence_errors():
+        from flows.commands.estimates import described, say_estimate
         from flows.estimate import estimate
-        from flows.terminal import duration, file_size
         from manifests.comparison import compare
 
         job = _prepared(manifest, out, encoder, weights)
         counts = compare(job.plan, job.ledger, job.out)
+        if as_json:
+            with error_console.status("making some on trial"):
+                left = estimate(job)
+            print(json.dumps(described(job, counts, left), ensure_ascii=False))
+            return
         title = printable(f"{job.plan.manifest.name} → {job.out}")
         table = Table(title=Text(title), title_justify="left")
         table.add_column("images")
@@ -111,8 +118,12 @@ def plan(
         ):
             table.add_row(name, f"{count:,}", meaning)
         out_console.print(table)
-        left = estimate(job)
-        say(f"about {duration(left.seconds)} on this machine, {file_size(left.disk_bytes)} of disk")
+        if counts.new:
+            with error_console.status("making some on trial"):
+                left = estimate(job)
+            say_estimate(left)
+        else:
+            say("nothing to make")
 
 
 def validate(manifest: ManifestArgument) -> None:
