@@ -31,6 +31,8 @@ _KEPT_SHAPES, _KEPT_OF_A_SHAPE = 64, 64
 _RECORDS_READ = 50
 # The row in the ledger, and again in metadata.jsonl and, packed, in Parquet.
 _TIMES_A_ROW_IS_WRITTEN = 2.3
+# dataset.json, croissant.json and the heads of Parquet files.
+_INDEXES_BYTES = 40_000
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,15 @@ class _Left:
     Attributes:
         images, pixels: of stylized images, and of others.
         longest_lane: pixels times iterations of the lane that has most of it.
-        by_shape: some of the pairs, and of the photographs, by shape.
+        styles: with the long side of a photograph: those whose Gram matrices will be kept.
+        by_shape, photographs: some of the pairs, by shape, and of the photographs.
     """
 
     pairs: int = 0
     stylized: list[int] = field(default_factory=lambda: [0, 0])
     others: list[int] = field(default_factory=lambda: [0, 0])
     longest_lane: float = 0.0
+    styles: set[tuple[bytes, int]] = field(default_factory=set)
     by_shape: dict[tuple[int, int], list[Base]] = field(default_factory=dict)
     photographs: list[Base] = field(default_factory=list)
 
@@ -145,6 +149,7 @@ def _left(job: Job) -> _Left:
             assert job.stylizer is not None
             left.pairs += 1
             work += job.stylizer.pixels_in_all(base.height, base.width)
+            left.styles.add((base.style_sha256, max(base.width, base.height)))
             _keep(left.by_shape, base)
         if work:
             heapq.heapreplace(lanes, lanes[0] + work)
@@ -243,10 +248,11 @@ def _seconds(job: Job, optimising: Range, beside_s: float) -> Range:
 
 
 def _disk(job: Job, trial: Trial, left: _Left) -> Range:
-    """Images, their rows, and the copies of further formats."""
+    """Images, their rows, the copies of further formats, and Gram matrices of styles."""
     rows = left.images * trial.row_bytes * _TIMES_A_ROW_IS_WRITTEN
     copies = 1 + _formats_that_copy(job)
-    ranges = [Range(rows, rows, rows)]
+    sure = rows + _INDEXES_BYTES + _grams_bytes(job, left)
+    ranges = [Range(sure, sure, sure)]
     for (images, pixels), made in (
         (left.stylized, trial.pairs or trial.photographs),
         (left.others, trial.photographs or trial.pairs),
@@ -259,6 +265,15 @@ def _disk(job: Job, trial: Trial, left: _Left) -> Range:
                 )
             )
     return Range(*map(sum, zip(*map(_figures, ranges))))
+
+
+def _grams_bytes(job: Job, left: _Left) -> float:
+    """Of the matrices that are not kept yet; those of the trial are."""
+    kept = [file.stat().st_size for file in job.ledger.style_grams_folder.glob("*.safetensors")]
+    if not kept or job.stylizer is None:
+        return 0.0
+    wanted = len(left.styles) * len(job.stylizer.preset.scales)
+    return max(0, wanted - len(kept)) * statistics.fmean(kept)
 
 
 def _formats_that_copy(job: Job) -> int:
