@@ -86,10 +86,10 @@ def size_bytes(folder: Path) -> int:
 
 
 def report(what: str, told: dict[str, Any], took_s: float, grew_bytes: int) -> None:
-    print(
-        f"{what}: {told['images']} images, {told['pairs']} pairs; from {told['pairs_tried']} "
-        f"pairs on trial, {told['pairs_on_record']} on record"
-    )
+    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    tried, on_record = told["pairs_tried"], told["pairs_on_record"]
+    print(f"{what}: {told['images']} images, {told['pairs']} pairs; known from {tried} pairs on")
+    print(f"  trial and {on_record} on record; load of the machine {load}")
     for name, took, unit, of in (
         ("seconds", took_s, "s", 1.0),
         ("disk_bytes", float(grew_bytes), "MB", 1e6),
