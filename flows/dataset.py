@@ -22,10 +22,10 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 from pydantic import Field
 
-from flows.about import about
 from flows.budget import Budget
 from flows.engine import choose_devices
 from flows.job import Job, prepare
+from flows.nothing_to_do import about_dataset, made_on, nothing_to_do, put_on_record
 from flows.progress import (
     ChunkDone,
     Control,
@@ -38,6 +38,7 @@ from flows.progress import (
 )
 from flows.reading import output_folder, read_for_run
 from flows.server import expect_task_records
+from flows.summary import Summary
 from flows.turns import folder_to_itself, gpu_slots
 from flows.workers.runners import Runner, Workers, check_answers, check_runner, workers
 from manifests.chunks import Chunk
@@ -46,40 +47,13 @@ from manifests.durable import check_stays_inside
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
 from manifests.extent import extent_of
+from manifests.settled import unsettle
 from manifests.storage import place
 
 # Prefect's default server shows a flow of many more tasks slowly or not at all.
 _TASKS_PER_FLOW = 1000
 # How many chunks are underway is limited below.
 _AS_MANY_THREADS_AS_TASKS: Any = ThreadPoolTaskRunner(max_workers=sys.maxsize)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a run came to.
-
-    Attributes:
-        made, failed: images of this run.
-        left_out: images of the dataset's plan whose pair kept too little of its content.
-        dataset: images of the dataset as it now is.
-        failures: (path of the file at fault, why, images missing), of the whole dataset.
-        left: images of the plan that are still to be made, after a stop or a limit.
-        out_of_time: whether that is because the run's hours are over.
-        set_aside: files that the plan no longer wants, moved out of the dataset.
-        exports: a line for each further format: where, images, objects, what was substituted.
-    """
-
-    out: str
-    made: int
-    failed: int
-    left_out: int
-    dataset: int
-    failures: tuple[tuple[str, str, int], ...]
-    left: int
-    stopped: bool
-    set_aside: int
-    exports: tuple[str, ...]
-    out_of_time: bool
 
 
 @flow(
@@ -163,12 +137,16 @@ def _make(
     check_in_use: Callable[[], None],
     budget: Budget,
 ) -> Summary:
+    if done := nothing_to_do(job, retry_failed):
+        control.tell(Started(images=done.dataset, to_do=0, pairs=0, work=0.0))
+        return done
     for folder in job.plan.folders():
         check_stays_inside(job.out / folder, job.out)
     job.ledger.clear_temporary()
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
     extent = extent_of(job.chunks, todo, job.workshop.work, limit)
     control.tell(Started(extent.images, extent.to_do, extent.pairs, extent.work))
+    unsettle(job.out)
 
     tally = _Tally()
     chunks = extent.chunks()
@@ -184,19 +162,24 @@ def _make(
     stopped = control.stop.is_set()
     exported = Exported()
     exports: tuple[str, ...] = ()
+    left = extent.pending - tally.settled
     if not stopped:
         check_in_use()
-        exported = export_imagefolder(job.out, job.plan, job.ledger, about(job, those.devices))
+        about = about_dataset(job) | made_on(job, those.devices)
+        exported = export_imagefolder(job.out, job.plan, job.ledger, about)
         if exported.images:
             exports = _export_formats(job, check_in_use)
         else:
             remove_exports_inside(job.out)
+        if not left:
+            check_in_use()
+            put_on_record(job, exported, exports)
     get_run_logger().info(
         "%s: %d images made, %d failed, %d to be made yet; the dataset has %d",
         job.out,
         tally.made,
         tally.failed,
-        extent.pending - tally.settled,
+        left,
         exported.images,
     )
     return Summary(
@@ -206,7 +189,7 @@ def _make(
         left_out=exported.left_out.total(),
         dataset=exported.images,
         failures=tuple((path, why, n) for (path, why), n in sorted(exported.failures.items())),
-        left=extent.pending - tally.settled,
+        left=left,
         stopped=stopped,
         set_aside=exported.set_aside,
         exports=exports,

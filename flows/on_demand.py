@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from prefect import flow
 from pydantic import Field
 
-from flows.dataset import Summary, stylize_dataset
+from flows.dataset import stylize_dataset
 from flows.folder import FolderJob
+from flows.summary import Summary
 from manifests.storage import place
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from flows.about import about
 from flows.contact_sheet import Labelled, Triple, contact_sheet
 from flows.job import Job, prepare
 from flows.load import load
+from flows.nothing_to_do import about_dataset, made_on
 from flows.progress import ChunkDone, Control, Started
 from flows.reading import output_folder
 from flows.workers.devices import chunk_worker
@@ -91,9 +91,8 @@ def preview(read: ReadManifest, count: int, control: Control) -> Previewed:
         _mark_as_preview(out)
         made = _make(job, control)
         check_in_use()
-        exported = export_imagefolder(
-            out, job.plan, job.ledger, about(job, [*map(str, job.devices)])
-        )
+        about = about_dataset(job) | made_on(job, [str(device) for device in job.devices])
+        exported = export_imagefolder(out, job.plan, job.ledger, about)
         sheet = _write_sheet(job, shown)
         # The report of the folder belongs here: flows.report.write_report(out).
     return Previewed(

@@ -15,6 +15,7 @@ from manifests.exporters.webdataset import write_webdataset
 from manifests.exporters.written import Written
 from manifests.exporters.yolo import write_yolo
 from manifests.lineage import check_lineage
+from manifests.settled import unsettle
 from manifests.storage import Place
 
 FORMATS: dict[str, Callable[[FinishedDataset], Written]] = {
@@ -39,6 +40,7 @@ def export(out: Place, formats: Sequence[str]) -> Iterator[Written]:
         raise ValueError(f"expected formats among {', '.join(FORMATS)}, got {', '.join(unknown)}")
     dataset = read_finished(out)
     check_lineage(dataset.splits, dataset.relatives)
+    unsettle(out)
     for format in dict.fromkeys(formats):
         yield FORMATS[format](dataset)
 
