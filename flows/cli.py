@@ -8,6 +8,7 @@ from flows.commands.care import prune, replay, verify
 from flows.commands.datasets import demo, export, plan, preview, run, validate
 from flows.commands.jobs import deploy, serve, trigger, watch
 from flows.commands.pictures import folder, stylize
+from flows.commands.schema import schema
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,7 +17,7 @@ app = typer.Typer(
     help="Augmented training datasets by neural style transfer: from a YAML manifest to a folder.",
 )
 for command in (
-    *(preview, run, plan, validate, export, stylize, folder, demo),
+    *(preview, run, plan, validate, export, stylize, folder, demo, schema),
     *(verify, replay, prune),
     *(serve, deploy, trigger, watch),
 ):

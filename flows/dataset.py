@@ -40,7 +40,14 @@ from flows.reading import output_folder, read_for_run
 from flows.server import expect_task_records
 from flows.summary import Summary
 from flows.turns import folder_to_itself, gpu_slots
-from flows.workers.runners import Runner, Workers, check_answers, check_runner, workers
+from flows.workers.runners import (
+    Runner,
+    Workers,
+    check_answers,
+    check_runner,
+    is_of_this_machine,
+    workers,
+)
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
 from manifests.durable import check_stays_inside
@@ -89,6 +96,9 @@ def stylize_dataset(
         max_hours: Begin no chunk that would not be done after so many hours; what is underway is
             finished. Time spent on waiting for other runs does not count.
 
+    Returns:
+        What the run came to; also of one that was stopped or had nothing to do.
+
     Raises:
         ManifestError: the manifest cannot be used; nothing was done.
         EncoderUnavailable: the encoder's weights cannot be had; nothing was done.
@@ -108,7 +118,7 @@ def stylize_dataset(
         if out is not None and not place(str(out)).is_absolute():
             raise ValueError(f"out: expected a whole path, got {out}")
         read = read_for_run(manifest_path, out, encoder, weights)
-        ours = read.manifest.styles and dask_address is None
+        ours = read.manifest.styles and is_of_this_machine(runner, dask_address)
         devices = choose_devices() if ours else []
         turns = replace(control, tell=_logged_too(control.tell))
         # What folder and content hold is looked at when nobody else changes the folder any more.

@@ -43,6 +43,9 @@ def reprocess_folder(
         weights: File with the encoder's weights, with its whole path.
         wait_s: Wait so many seconds for another run that writes into the output folder.
 
+    Returns:
+        What the run came to.
+
     Raises:
         ValueError: a path is not whole, or not there.
         ManifestError, EncoderUnavailable, DeviceLost, OutputInUse, NoGpuSlots: as stylize_dataset.

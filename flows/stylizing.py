@@ -11,6 +11,7 @@ import torch
 from augment.fidelity import scores
 from flows.engine import torch_threads
 from flows.load import FileAtFault, Loaded, as_pixels, as_tensor, load
+from flows.loss_curves import LossCurves, Point, thinned
 from flows.progress import Control, Optimised
 from flows.ready import ChunkRows, Ready
 from flows.rows import Optimisation, failed_rows, left_out_rows
@@ -130,8 +131,11 @@ def _optimised(
     """(place in `tasks` -> result, seconds in a lane); `rows` takes what failed."""
     assert shop.stylizer is not None
 
+    curves = LossCurves()
+
     def on_progress(progress: Progress) -> None:
         control.check()
+        curves.hear(progress)
         if progress.iterations[0] % _TELL_EVERY_ITERATIONS == 0:
             told = Optimised(len(progress.pairs), progress.iterations[0], progress.of)
             control.tell(told)
@@ -160,14 +164,14 @@ def _optimised(
             base = task.image.base
             rows.failed += failed_rows(base, base.content.name, why)
         else:
-            ready[index] = _ready(task, result)
+            ready[index] = _ready(task, result, thinned(curves.of_pair(index)))
     return ready, optimiser_s
 
 
-def _ready(task: _Task, result: StylizedPair) -> Ready:
+def _ready(task: _Task, result: StylizedPair, curve: tuple[Point, ...]) -> Ready:
     pixels = as_pixels(result.image)
     kept = scores(task.image.pixels, pixels, task.image.labels)
-    optimisation = Optimisation.of(result, task.pair.strength)
+    optimisation = Optimisation.of(result, task.pair.strength, curve)
     for note in task.notes:
         optimisation = optimisation.with_note(note)
     return Ready(task.image, pixels, optimisation, kept)

@@ -131,9 +131,13 @@ def _is_of(file: Place, row: Row) -> bool:
 
 
 def _metadata(row: Row, place: Mapping[str, int], all_masked: bool) -> Row:
-    """A ledger row as a row of metadata.jsonl: `file_name` first, relative to the split."""
+    """A ledger row as a row of metadata.jsonl: `file_name` first, relative to the split.
+
+    Without `loss_curve`, which few rows have and only the report reads.
+    """
     inside = row["file"].partition("/")[2]
-    made = {"file_name": inside, **{key: row[key] for key in row if key != "file"}}
+    kept = {key: row[key] for key in row if key not in ("file", "loss_curve")}
+    made = {"file_name": inside, **kept}
     if "objects" in made:
         made["objects"] = numbered(made["objects"], place)
     if mask := made.pop("mask_file_name", ""):

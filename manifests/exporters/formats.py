@@ -30,6 +30,13 @@ FORMATS: dict[str, Callable[[FinishedDataset], Written]] = {
 def export(out: Place, formats: Sequence[str]) -> Iterator[Written]:
     """Write a finished dataset in each format, one after the other, from what is in OUT alone.
 
+    Args:
+        out: the folder of a finished dataset, or its URL.
+        formats: names out of `FORMATS`.
+
+    Returns:
+        What each came to, as soon as it is written.
+
     Raises:
         ValueError: a format that there is not; nothing was written.
         ManifestError: there is no finished dataset; nothing was written.
