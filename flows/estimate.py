@@ -111,7 +111,7 @@ class _Left:
     Attributes:
         images, pixels: of stylized images, and of others.
         longest_lane: pixels times iterations of the lane that has most of it.
-        styles: with the long side of a photograph: those whose Gram matrices will be kept.
+        styles: of the whole plan, with the long side of a photograph: their Gram matrices are kept.
         by_shape, photographs: some of the pairs, by shape, and of the photographs.
     """
 
@@ -135,6 +135,9 @@ def _left(job: Job) -> _Left:
     lanes = [0.0] * (job.lanes.count * len(job.devices))
     for chunk in job.chunks():
         work = 0
+        for base in chunk.bases:
+            if base.style is not None:
+                left.styles.add((base.style_sha256, max(base.width, base.height)))
         for base in todo.of_chunk(chunk).bases:
             if base.width == 0:
                 continue
@@ -148,7 +151,6 @@ def _left(job: Job) -> _Left:
             assert job.stylizer is not None
             left.pairs += 1
             work += job.stylizer.pixels_in_all(base.height, base.width)
-            left.styles.add((base.style_sha256, max(base.width, base.height)))
             _keep(left.by_shape, base)
         if work:
             heapq.heapreplace(lanes, lanes[0] + work)
@@ -249,7 +251,9 @@ def _seconds(job: Job, optimising: Range, beside_s: float) -> Range:
 def _disk(job: Job, trial: Trial, left: _Left) -> Range:
     """Images, their rows, the copies of further formats, and Gram matrices of styles."""
     sure = _INDEXES_BYTES + _grams_bytes(job, left)
-    rows = _TIMES_A_ROW_IS_WRITTEN.times(left.images * trial.row_bytes)
+    tried = [*trial.pairs, *trial.photographs]
+    row_bytes = sum(one.rows_bytes for one in tried) / max(1, sum(one.images for one in tried))
+    rows = _TIMES_A_ROW_IS_WRITTEN.times(left.images * row_bytes)
     copies = 1 + _formats_that_copy(job)
     ranges = [Range(sure, sure, sure), rows]
     for (images, pixels), made in (

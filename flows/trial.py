@@ -18,7 +18,7 @@ from flows.progress import Control, Event, Optimised, Stopped
 from flows.work import work_chunk
 from manifests.chunks import Chunk
 from manifests.images import fit_within
-from manifests.ledger import Ledger, Row
+from manifests.ledger import Ledger, Row, json_line
 from manifests.plan import Base
 from nst_core import Pair, Scale, Style, Stylizer
 
@@ -39,6 +39,7 @@ class Made:
         beside_s: seconds for loading, varying, encoding and writing, on one core.
         pixels: of the images that came out.
         files_bytes: of their files and masks.
+        rows_bytes: of their rows in the ledger.
         iterations: the mean of its pairs.
     """
 
@@ -48,6 +49,7 @@ class Made:
     images: int
     pixels: int
     files_bytes: int
+    rows_bytes: int
     iterations: float
 
 
@@ -55,13 +57,11 @@ class Made:
 class Trial:
     """Attributes:
     pairs, photographs: chunks with styles that came to their end, and such without.
-    row_bytes: of a row in the ledger.
     seconds_per_work: of a pair in a lane, as far as pairs came that did not come to their end.
     """
 
     pairs: list[Made] = field(default_factory=list)
     photographs: list[Made] = field(default_factory=list)
-    row_bytes: float = 0.0
     seconds_per_work: float = 0.0
 
 
@@ -84,10 +84,6 @@ def try_out(job: Job, pairs: Sequence[Chunk], photographs: Sequence[Base]) -> Tr
             trial.photographs += [made] if made else []
         if pairs:
             _try_pairs(on_trial, pairs, trial)
-        records = list((folder / ".gramflow" / "ledger").glob("*.jsonl"))
-        rows = sum(made.images for made in trial.pairs + trial.photographs)
-        if rows:
-            trial.row_bytes = sum(record.stat().st_size for record in records) / rows
     return trial
 
 
@@ -173,6 +169,8 @@ def _made(job: Job, chunk: Chunk, control: Control) -> Made | None:
         images=done.images,
         pixels=sum(row["width"] * row["height"] for row in rows),
         files_bytes=sum((job.out / name).stat().st_size for name in files),
+        # A curve is for one pair of a chunk, which here is all there is.
+        rows_bytes=sum(len(json_line(row | {"loss_curve": None})) for row in rows),
         iterations=sum(row["iterations"] for row in rows) / len(rows),
     )
 
