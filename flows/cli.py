@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from flows.commands.care import prune, replay, report, verify
-from flows.commands.datasets import demo, export, plan, run, validate
+from flows.commands.datasets import demo, export, plan, preview, run, validate
 from flows.commands.jobs import deploy, serve, trigger, watch
 from flows.commands.pictures import folder, stylize
 from flows.commands.schema import schema
@@ -17,7 +17,7 @@ app = typer.Typer(
     help="Augmented training datasets by neural style transfer: from a YAML manifest to a folder.",
 )
 for command in (
-    *(run, plan, validate, export, stylize, folder, demo, schema),
+    *(preview, run, plan, validate, export, stylize, folder, demo, schema),
     *(report, verify, replay, prune),
     *(serve, deploy, trigger, watch),
 ):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -19,7 +20,9 @@ from prefect.logging import get_run_logger
 from prefect.states import Cancelled, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
+from pydantic import Field
 
+from flows.budget import Budget
 from flows.engine import choose_devices
 from flows.job import Job, prepare
 from flows.nothing_to_do import about_dataset, made_on, nothing_to_do, put_on_record
@@ -27,7 +30,6 @@ from flows.progress import (
     ChunkDone,
     Control,
     Event,
-    Hashing,
     Started,
     Stopped,
     Waiting,
@@ -78,6 +80,7 @@ def stylize_dataset(
     wait_s: float = 0,
     runner: Runner = "threads",
     dask_address: str | None = None,
+    max_hours: Annotated[float, Field(gt=0)] | None = None,
 ) -> Summary:
     """Make every image of the manifest that is not on record yet, then the dataset's indexes.
 
@@ -91,6 +94,8 @@ def stylize_dataset(
         wait_s: Wait so many seconds for another run that writes into the output folder.
         runner: Who works the chunks: threads (this machine), or processes of dask or ray.
         dask_address: Of the scheduler of an existing Dask cluster, as tcp://HOST:PORT.
+        max_hours: Begin no chunk that would not be done after so many hours; what is underway is
+            finished. Time spent on waiting for other runs does not count.
 
     Returns:
         What the run came to; also of one that was stopped or had nothing to do.
@@ -122,10 +127,11 @@ def stylize_dataset(
             folder_to_itself(output_folder(read), wait_s, turns) as check_in_use,
             gpu_slots(devices, turns),
         ):
-            job = prepare(read, _told_as_hashing(control))
+            budget = Budget(max_hours)
+            job = prepare(read, control.hashing())
             try:
                 runner_of = partial(workers, runner, dask_address)
-                summary = _make(job, runner_of, control, limit, retry_failed, check_in_use)
+                summary = _make(job, runner_of, control, limit, retry_failed, check_in_use, budget)
             except BaseException:
                 # Chunks that are underway, in other threads, end at once too.
                 control.stop.set()
@@ -140,6 +146,7 @@ def _make(
     limit: int | None,
     retry_failed: bool,
     check_in_use: Callable[[], None],
+    budget: Budget,
 ) -> Summary:
     if done := nothing_to_do(job, retry_failed):
         control.tell(Started(images=done.dataset, to_do=0, pairs=0, work=0.0))
@@ -155,7 +162,7 @@ def _make(
     tally = _Tally()
     chunks = extent.chunks()
     with runner_of(job, extent.tasks, control) as those:
-        run = _Run(job.plan.manifest.name, those, control, tally)
+        run = _Run(job.plan.manifest.name, those, control, tally, budget, job.workshop.work)
         if extent.tasks <= _TASKS_PER_FLOW:
             _run_chunks(run, chunks)
         else:
@@ -202,6 +209,7 @@ def _make(
         set_aside=exported.set_aside,
         exports=exports,
         report=report,
+        out_of_time=budget.is_over,
     )
 
 
@@ -249,10 +257,13 @@ class _Run:
     workers: Workers
     control: Control
     tally: _Tally
+    budget: Budget
+    work_of: Callable[[Chunk], float]
 
 
 @task(name="chunk", cache_policy=NO_CACHE, persist_result=False)
 def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
+    began_s = time.monotonic()
     try:
         done = run.workers.work(chunk)
     except Stopped:
@@ -262,6 +273,7 @@ def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
         run.tally.error = run.tally.error or error
         run.control.stop.set()
         return Failed(message=f"{type(error).__name__}: {error}")
+    run.budget.took(done.work, time.monotonic() - began_s)
     run.tally.add(done)
     run.control.tell(done)
     return None
@@ -273,7 +285,7 @@ def _run_chunks(run: _Run, chunks: Iterable[Chunk]) -> None:
     futures: list[PrefectFuture[Any]] = []
     for chunk in chunks:
         places.acquire()
-        if run.control.stop.is_set():
+        if run.control.stop.is_set() or not run.budget.allows(run.work_of(chunk)):
             break
         named = _chunk_task.with_options(
             task_run_name=f"chunk {chunk.number} · {chunk.images} images"
@@ -300,6 +312,8 @@ def _run_in_parts(run: _Run, chunks: Iterator[Chunk], parts: int) -> None:
         persist_result=False,
     )
     for part in range(1, parts + 1):
+        if run.control.stop.is_set() or run.budget.is_over:
+            break
         part_flow(part)
 
 
@@ -313,13 +327,3 @@ def _logged_too(tell: Callable[[Event], None]) -> Callable[[Event], None]:
         tell(event)
 
     return tell_both
-
-
-def _told_as_hashing(control: Control) -> Callable[[], None]:
-    files = count(1)
-
-    def on_file() -> None:
-        control.check()
-        control.tell(Hashing(next(files)))
-
-    return on_file

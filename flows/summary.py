@@ -15,6 +15,7 @@ class Summary:
         dataset: images of the dataset as it now is.
         failures: (path of the file at fault, why, images missing), of the whole dataset.
         left: images of the plan that are still to be made, after a stop or a limit.
+        out_of_time: whether that is because the run's hours are over.
         set_aside: files that the plan no longer wants, moved out of the dataset.
         exports: a line for each further format: where, images, objects, what was substituted.
         report: the page that shows the dataset; empty where it has no images, or after a stop.
@@ -30,4 +31,5 @@ class Summary:
     stopped: bool
     set_aside: int
     exports: tuple[str, ...]
-    report: str = ""
+    out_of_time: bool
+    report: str
