@@ -17,17 +17,21 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
-from prefect.states import Cancelled, Failed, State
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 
 from flows.engine import choose_devices
 from flows.job import Job, prepare
+from flows.prefect_page import PageOutcome, on_page
 from flows.progress import (
     ChunkDone,
     Control,
     Event,
     Hashing,
+    Indexing,
+    InStage,
     Started,
     Stopped,
     Waiting,
@@ -35,17 +39,22 @@ from flows.progress import (
     outcome_kept,
 )
 from flows.reading import output_folder, read_for_run
+from flows.run_file import Outcome, kept_in_file
 from flows.server import expect_task_records
+from flows.standing import Reckoning
+from flows.terminal import counted
 from flows.turns import folder_to_itself, gpu_slots
 from flows.version import VERSION, cpu_capability, library_versions
 from flows.workers.runners import Runner, Workers, check_answers, check_runner, workers
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
 from manifests.durable import check_stays_inside
+from manifests.errors import ManifestError
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
 from manifests.extent import extent_of
 from manifests.plan import Plan, stylize_parameters
+from manifests.reading import read_manifest
 from manifests.storage import Place, is_in_store, place
 
 # Prefect's default server shows a flow of many more tasks slowly or not at all.
@@ -66,6 +75,7 @@ class Summary:
         left: images of the plan that are still to be made, after a stop or a limit.
         set_aside: files that the plan no longer wants, moved out of the dataset.
         exports: a line for each further format: where, images, objects, what was substituted.
+        counts: {"split", "kind", "class", "style"} -> value -> images of the dataset.
     """
 
     out: str
@@ -78,11 +88,28 @@ class Summary:
     stopped: bool
     set_aside: int
     exports: tuple[str, ...]
+    counts: dict[str, dict[str, int]]
+
+    def __str__(self) -> str:
+        made = f"{counted(self.made, 'image')} made, {self.failed:,} failed"
+        if self.stopped:
+            return f"stopped: {made}, {self.left:,} left"
+        left = f", {self.left:,} left" if self.left else ""
+        return f"{made}{left}; {self.dataset:,} in {self.out}"
+
+
+def _run_name() -> str:
+    """By the manifest's own name, where it can be read: the run says why it cannot."""
+    manifest = Path(flow_run.parameters["manifest_path"])
+    try:
+        return f"stylize {read_manifest(manifest).manifest.name}"
+    except ManifestError:
+        return f"stylize {manifest.stem}"
 
 
 @flow(
     name="stylize-dataset",
-    flow_run_name="stylize {manifest_path.stem}",
+    flow_run_name=_run_name,
     task_runner=_AS_MANY_THREADS_AS_TASKS,
     persist_result=False,
 )
@@ -131,10 +158,15 @@ def stylize_dataset(
         read = read_for_run(manifest_path, out, encoder, weights)
         ours = read.manifest.styles and dask_address is None
         devices = choose_devices() if ours else []
+        reckoning = Reckoning()
+        control = replace(control, tell=_both(reckoning.tell, control.tell))
         turns = replace(control, tell=_logged_too(control.tell))
+        folder, name = output_folder(read), read.manifest.name
         # What folder and content hold is looked at when nobody else changes the folder any more.
         with (
-            folder_to_itself(output_folder(read), wait_s, turns) as check_in_use,
+            folder_to_itself(folder, wait_s, turns) as check_in_use,
+            kept_in_file(folder, name, runner, reckoning) as told_file,
+            on_page(name, folder, reckoning) as told_page,
             gpu_slots(devices, turns),
         ):
             job = prepare(read, _told_as_hashing(control))
@@ -145,7 +177,10 @@ def stylize_dataset(
                 # Chunks that are underway, in other threads, end at once too.
                 control.stop.set()
                 raise
-        return keep(summary)
+            told_file(_outcome(summary))
+            told_page(_page_outcome(summary))
+        # Callers get the summary; Prefect's page shows the message.
+        return Completed(data=keep(summary), message=str(summary))
 
 
 def _make(
@@ -161,12 +196,12 @@ def _make(
     job.ledger.clear_temporary()
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
     extent = extent_of(job.chunks, todo, job.workshop.work, limit)
-    control.tell(Started(extent.images, extent.to_do, extent.pairs, extent.work))
+    control.tell(Started(extent.images, extent.to_do, extent.pairs, extent.work, extent.tasks))
 
     tally = _Tally()
     chunks = extent.chunks()
     with runner_of(job, extent.tasks, control) as those:
-        run = _Run(job.plan.manifest.name, those, control, tally)
+        run = _Run(job.plan.manifest.name, extent.tasks, those, control, tally)
         if extent.tasks <= _TASKS_PER_FLOW:
             _run_chunks(run, chunks)
         else:
@@ -178,6 +213,7 @@ def _make(
     exported = Exported()
     exports: tuple[str, ...] = ()
     if not stopped:
+        control.tell(Indexing())
         check_in_use()
         exported = export_imagefolder(job.out, job.plan, job.ledger, _about(job, those.devices))
         if exported.images:
@@ -203,7 +239,22 @@ def _make(
         stopped=stopped,
         set_aside=exported.set_aside,
         exports=exports,
+        counts={name: dict(counter) for name, counter in exported.counts.items()},
     )
+
+
+def _outcome(summary: Summary) -> Outcome:
+    return Outcome(
+        end="stopped" if summary.stopped else "finished",
+        dataset=summary.dataset,
+        left=summary.left,
+        failures=len(summary.failures),
+    )
+
+
+def _page_outcome(summary: Summary) -> PageOutcome:
+    missing = {f"{path}: {why}": images for path, why, images in summary.failures}
+    return PageOutcome(str(summary), {} if summary.stopped else summary.counts, missing)
 
 
 def _export_formats(job: Job, check_in_use: Callable[[], None]) -> tuple[str, ...]:
@@ -244,16 +295,26 @@ class _Tally:
 
 @dataclass(frozen=True)
 class _Run:
-    """What the chunks of one run share."""
+    """What the chunks of one run share.
+
+    Attributes:
+        name: the manifest's.
+        chunks: how many there are.
+        numbers: of those, from 1, in the order in which they are begun.
+    """
 
     name: str
+    chunks: int
     workers: Workers
     control: Control
     tally: _Tally
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
 
 @task(name="chunk", cache_policy=NO_CACHE, persist_result=False)
 def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
+    if not run.workers.tell_stages:
+        run.control.tell(InStage(chunk.number, chunk.images, "away"))
     try:
         done = run.workers.work(chunk)
     except Stopped:
@@ -263,6 +324,8 @@ def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
         run.tally.error = run.tally.error or error
         run.control.stop.set()
         return Failed(message=f"{type(error).__name__}: {error}")
+    finally:
+        run.control.tell(InStage(chunk.number, chunk.images, None))
     run.tally.add(done)
     run.control.tell(done)
     return None
@@ -277,7 +340,7 @@ def _run_chunks(run: _Run, chunks: Iterable[Chunk]) -> None:
         if run.control.stop.is_set():
             break
         named = _chunk_task.with_options(
-            task_run_name=f"chunk {chunk.number} · {chunk.images} images"
+            task_run_name=f"stylize {run.name} · chunk {next(run.numbers)}/{run.chunks}"
         )
         expect_task_records()
         future = named.submit(quote(run), quote(chunk))
@@ -296,12 +359,20 @@ def _run_in_parts(run: _Run, chunks: Iterator[Chunk], parts: int) -> None:
     part_flow = flow(
         run_part,
         name="stylize-dataset-part",
-        flow_run_name=f"{run.name} · part {{part}}/{parts}",
+        flow_run_name=f"stylize {run.name} · part {{part}}/{parts}",
         task_runner=_AS_MANY_THREADS_AS_TASKS,
         persist_result=False,
     )
     for part in range(1, parts + 1):
         part_flow(part)
+
+
+def _both(one: Callable[[Event], None], other: Callable[[Event], None]) -> Callable[[Event], None]:
+    def tell(event: Event) -> None:
+        one(event)
+        other(event)
+
+    return tell
 
 
 def _logged_too(tell: Callable[[Event], None]) -> Callable[[Event], None]:

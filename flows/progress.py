@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
+
+# What a chunk is in; away: with workers that do not say.
+Stage = Literal["decode", "wait", "optimise", "write", "away"]
 
 
 @dataclass(frozen=True)
@@ -35,18 +38,30 @@ class Started:
         to_do: images that this run is to make.
         pairs: that it is to optimise.
         work: nominal seconds of both; a share of it is a share of the time.
+        chunks: in which it makes them.
     """
 
     images: int
     to_do: int
     pairs: int
     work: float
+    chunks: int
+
+
+@dataclass(frozen=True)
+class InStage:
+    """A chunk, by its number in the plan, enters a stage; with None it is underway no more."""
+
+    chunk: int
+    images: int
+    stage: Stage | None
 
 
 @dataclass(frozen=True)
 class Optimised:
-    """Pairs of a batch went through some iterations."""
+    """Pairs of a chunk's batch went through some iterations."""
 
+    chunk: int
     pairs: int
     iteration: int
     of: int
@@ -69,7 +84,12 @@ class ChunkDone:
     optimiser_s: float = 0.0
 
 
-Event = Hashing | Waiting | Started | Optimised | ChunkDone
+@dataclass(frozen=True)
+class Indexing:
+    """All chunks are done; indexes and exports are written."""
+
+
+Event = Hashing | Waiting | Started | InStage | Optimised | ChunkDone | Indexing
 
 
 class Stopped(Exception):

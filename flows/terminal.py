@@ -1,4 +1,4 @@
-"""What a run shows in a terminal: a live bar, or plain lines where the output is no terminal."""
+"""What a run shows in a terminal: a few lines that stay in place, or plain ones elsewhere."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import time
 from types import TracebackType
 from unicodedata import category
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-)
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from flows.progress import ChunkDone, Event, Hashing, Optimised, Started, Waiting
+from flows.progress import ChunkDone, Event, Stage, Started, Waiting
+from flows.standing import WORK_STAGES, Reckoning, Standing
 
 _PLAIN_LINE_EVERY_S = 10.0
+_FRAMES_PER_S = 4.0
+_WIDEST = 100
 # Unicode's categories: control, format (which can turn a line round), half a character.
 _STEERING = ("Cc", "Cf", "Cs")
 
@@ -26,22 +27,21 @@ class RunDisplay:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = console.is_terminal
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-            disable=not self._live,
-        )
-        self._task = self._bar.add_task("starting", total=None, note="")
-        self._total = self._images = self._failed = self._pairs = self._pairs_to_do = 0
-        self._work = self._work_done = 0.0
-        self._started_s = self._last_line_s = time.monotonic()
+        self._reckoning = Reckoning()
+        # Where the cursor cannot be moved, lines that stay in place would pile up.
+        self._live = None
+        if console.is_terminal and not console.is_dumb_terminal:
+            self._live = Live(
+                get_renderable=self._picture,
+                console=console,
+                refresh_per_second=_FRAMES_PER_S,
+                transient=True,
+            )
+        self._last_line_s = time.monotonic()
 
     def __enter__(self) -> RunDisplay:
-        self._bar.start()
+        if self._live:
+            self._live.start()
         return self
 
     def __exit__(
@@ -50,59 +50,106 @@ class RunDisplay:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        if self._live:
+            self._live.stop()
 
     def tell(self, event: Event) -> None:
         """Show one event."""
-        if isinstance(event, Hashing):
-            self._bar.update(self._task, description="reading files", note=f"{event.files}")
-        elif isinstance(event, Waiting):
-            self._bar.update(self._task, description="waiting", note=event.why)
+        self._reckoning.tell(event)
+        if not self._live:
+            self._tell_in_lines(event)
+
+    def _picture(self) -> Group:
+        return Group(*_picture_of(self._reckoning.standing(), min(self._console.width, _WIDEST)))
+
+    def _tell_in_lines(self, event: Event) -> None:
+        if isinstance(event, Waiting):
             self._say(f"waiting: {event.why}")
         elif isinstance(event, Started):
-            self._total, self._pairs_to_do, self._work = event.to_do, event.pairs, event.work
-            self._started_s = time.monotonic()
-            self._bar.reset(self._task, total=event.to_do, description="images", note="")
-            self._say(f"{event.to_do} of {event.images} images to make")
-        elif isinstance(event, Optimised):
-            self._show(f"optimising {event.pairs} pairs, iteration {event.iteration}/{event.of}")
-        elif isinstance(event, ChunkDone):
-            self._images += event.images + event.failed + event.left_out
-            self._failed += event.failed
-            self._pairs += event.pairs
-            self._work_done += event.work
-            self._show("")
-            self._bar.update(self._task, completed=self._images)
-            self._say_now_and_then()
+            self._last_line_s = time.monotonic()
+            self._say(f"{event.to_do} of {counted(event.images, 'image')} to make")
+        else:
+            self._say_now_and_then(event)
 
-    def _show(self, doing: str) -> None:
-        self._bar.update(self._task, note=self._facts(doing))
-
-    def _facts(self, doing: str = "") -> str:
-        facts = [f"{self._failed} failed", self._speed(), self._left(), doing]
-        return " · ".join(fact for fact in facts if fact)
-
-    def _speed(self) -> str:
-        elapsed_s = time.monotonic() - self._started_s
-        return f"{self._pairs / elapsed_s:.2f} pairs/s" if self._pairs else ""
-
-    def _left(self) -> str:
-        # Pairs are nearly all of the work; before the first is done nothing is known of it.
-        if not self._work_done or (self._pairs_to_do and not self._pairs):
-            return ""
-        elapsed_s = time.monotonic() - self._started_s
-        return f"{duration(elapsed_s / self._work_done * (self._work - self._work_done))} left"
-
-    def _say(self, line: str) -> None:
-        if not self._live:
-            self._console.print(line, highlight=False)
-
-    def _say_now_and_then(self) -> None:
+    def _say_now_and_then(self, event: Event) -> None:
         now_s = time.monotonic()
-        if now_s - self._last_line_s < _PLAIN_LINE_EVERY_S and self._images < self._total:
+        standing = self._reckoning.standing()
+        is_last = isinstance(event, ChunkDone) and standing.settled == standing.to_do
+        is_time = standing.phase == "making" and now_s - self._last_line_s > _PLAIN_LINE_EVERY_S
+        if not is_time and not is_last:
             return
         self._last_line_s = now_s
-        self._say(f"{self._images}/{self._total} images · {self._facts()}")
+        self._say(" · ".join([f"{standing.settled}/{standing.to_do} images", *facts_of(standing)]))
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _picture_of(standing: Standing, width: int) -> list[Table | Text]:
+    """Lines of at most so many columns, the same number of them from frame to frame."""
+    if standing.phase != "making":
+        return [_line(doing(standing))]
+    share = ProgressBar(total=max(1, standing.to_do), completed=standing.settled)
+    bar = Table.grid(expand=False, padding=(0, 1))
+    count = f"{standing.settled}/{standing.to_do} images"
+    bar.add_column(no_wrap=True, width=max(1, width - len(count) - 1))
+    bar.add_column(no_wrap=True)
+    bar.add_row(share, count)
+    return [bar, *map(_line, (" · ".join(facts_of(standing, stages=False)), *stages_of(standing)))]
+
+
+def _line(text: str) -> Text:
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def doing(standing: Standing) -> str:
+    """What a run does while it makes no images."""
+    if standing.phase == "waiting":
+        return f"waiting: {printable(standing.waiting_for)}"
+    if standing.phase == "indexing":
+        return "writing indexes and exports"
+    return f"reading files: {standing.files:,}"
+
+
+def facts_of(standing: Standing, stages: bool = True) -> list[str]:
+    """How fast it goes, how long it will take, what failed and, in short, the stages."""
+    facts = [f"{standing.failed:,} failed"]
+    if standing.left_out:
+        facts.append(f"{standing.left_out:,} left out")
+    if standing.pairs:
+        facts.append(f"{standing.pairs_per_s:.2f} pairs/s")
+    if standing.left_s is not None and standing.settled < standing.to_do:
+        facts.append(f"{duration(standing.left_s)} left")
+    if stages and standing.images_in:
+        facts.append(_in_stages(standing, ", "))
+    return facts
+
+
+def stages_of(standing: Standing) -> list[str]:
+    """Two lines: images in each stage now, and the stages' shares of the time."""
+    now = f"now   {_in_stages(standing, ' · ')}"
+    if standing.iteration is not None:
+        now += " · iteration {}/{}".format(*standing.iteration)
+    shares = [f"{stage} {100 * standing.time_share.get(stage, 0.0):.0f} %" for stage in WORK_STAGES]
+    return [now, f"time  {' · '.join(shares)}"]
+
+
+def _in_stages(standing: Standing, between: str) -> str:
+    """Stages of work are always named, the others where something is in them."""
+    images = standing.images_in
+    if set(images) == {"away"}:
+        return f"{images['away']:,} with the workers"
+    shown: list[Stage] = ["decode", "wait", "optimise", "write", "away"]
+    return between.join(
+        f"{stage} {images.get(stage, 0):,}"
+        for stage in shown
+        if stage in WORK_STAGES or stage in images
+    )
+
+
+def counted(count: int, noun: str) -> str:
+    """1 image, 2 images, 1,000 images."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def printable(text: str) -> str:

@@ -9,7 +9,7 @@ from augment.fidelity import Scores
 from augment.labels import Moved
 from augment.recipes import Recipe
 from flows.load import FileAtFault, Loaded, load
-from flows.progress import ChunkDone, Control
+from flows.progress import ChunkDone, Control, InStage, Stage
 from flows.ready import ChunkRows, Ready
 from flows.rows import done_row, failed_rows
 from flows.stylizing import stylized
@@ -31,16 +31,22 @@ def work_chunk(shop: Workshop, chunk: Chunk, control: Control) -> ChunkDone:
         Stopped: when asked to; nothing of the chunk is on record then.
         OSError: when the output cannot be written.
     """
+
+    def enter(stage: Stage) -> None:
+        control.tell(InStage(chunk.number, chunk.images, stage))
+
+    enter("decode")
     rows = ChunkRows()
     recipes = recipes_of(shop.manifest, shop.categories)
     optimiser_s = 0.0
     images: Iterable[Ready]
     if chunk.pairs:
-        images, optimiser_s = stylized(shop, chunk.bases, control, rows)
+        images, optimiser_s = stylized(shop, chunk, control, rows)
     else:
         max_pixels = shop.manifest.max_pixels
         images = _as_they_are(chunk.bases, control, rows, max_pixels)
     for image in images:
+        enter("write")
         base = image.loaded.base
         for variant in base.variants:
             control.check()
@@ -49,6 +55,8 @@ def work_chunk(shop: Workshop, chunk: Chunk, control: Control) -> ChunkDone:
             except ValueError as error:
                 only = replace(base, variants=(variant,))
                 rows.failed += failed_rows(only, base.content.name, str(error))
+        if not chunk.pairs:  # whose images are decoded one by one
+            enter("decode")
     shop.ledger.record(chunk, rows.done, rows.failed, rows.left_out)
     return ChunkDone(
         images=len(rows.done),

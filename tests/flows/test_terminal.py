@@ -16,8 +16,8 @@ def shown(terminal: bool) -> str:
     console = Console(file=stream, force_terminal=terminal, width=120, color_system=None)
     with RunDisplay(console) as display:
         display.tell(Hashing(3))
-        display.tell(Started(images=12, to_do=8, pairs=2, work=4.0))
-        display.tell(Optimised(pairs=2, iteration=10, of=20))
+        display.tell(Started(images=12, to_do=8, pairs=2, work=4.0, chunks=2))
+        display.tell(Optimised(chunk=0, pairs=2, iteration=10, of=20))
         display.tell(ChunkDone(images=5, failed=1, pairs=2, work=3.0))
         display.tell(ChunkDone(images=2, failed=0, pairs=0, work=1.0))
     return stream.getvalue()
