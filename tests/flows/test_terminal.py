@@ -27,7 +27,7 @@ def test_without_a_terminal_there_are_plain_lines() -> None:
     lines = shown(terminal=False).splitlines()
     assert lines[0] == "8 of 12 images to make"
     assert lines[-1].startswith("8/8 images · 1 failed · ")
-    assert "pairs/s · 0:00 left" in lines[-1]
+    assert lines[-1].endswith(" pairs/s")
 
 
 def test_in_a_terminal_there_is_one_bar() -> None:
