@@ -138,7 +138,7 @@ def _table_line(group: str, value: str, column: str, count: int) -> dict[str, An
 
 def _described(standing: Standing) -> str:
     done = f"{standing.settled:,} of {counted(standing.to_do, 'image')}"
-    facts = [done, *facts_of(standing, stages=False)]
+    facts = [done, *facts_of(standing)]
     if standing.phase != "making":
         facts.append(doing(standing))
     return "\n\n".join(escaped(line) for line in (" · ".join(facts), *stages_of(standing)))

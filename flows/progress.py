@@ -59,10 +59,15 @@ class InStage:
 
 @dataclass(frozen=True)
 class Optimised:
-    """Pairs of a chunk's batch went through some iterations."""
+    """Pairs of a chunk went through some iterations.
+
+    Attributes:
+        pairs: of the chunk so far; one with half of its iterations is half a pair.
+        iteration, of: of the first pair that is optimised now.
+    """
 
     chunk: int
-    pairs: int
+    pairs: float
     iteration: int
     of: int
 

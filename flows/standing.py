@@ -37,6 +37,7 @@ class Standing:
         to_do, pairs_to_do, chunks_to_do: of this run.
         made, failed, left_out: images of this run so far.
         pairs, chunks: done so far.
+        share: of the run's work that is done, 0..1.
         left_s: seconds that are left; None while nothing is known of it.
         images_in: stage -> images of the chunks that are in it now.
         time_share: stage -> share of the chunks' own time so far that they were in it, 0..1.
@@ -56,6 +57,7 @@ class Standing:
     pairs: int = 0
     chunks: int = 0
     pairs_per_s: float = 0.0
+    share: float = 0.0
     left_s: float | None = None
     images_in: dict[Stage, int] = field(default_factory=dict)
     time_share: dict[Stage, float] = field(default_factory=dict)
@@ -66,19 +68,19 @@ class Standing:
         """Images of this run that are made, failed or left out."""
         return self.made + self.failed + self.left_out
 
-    @property
-    def share(self) -> float:
-        """Of the images of this run that are settled, 0..1."""
-        return self.settled / self.to_do if self.to_do else 1.0
-
 
 @dataclass
 class _Underway:
-    """A chunk in one of its stages."""
+    """A chunk in one of its stages.
+
+    Attributes:
+        pairs: optimised so far, with parts of pairs.
+    """
 
     images: int
     stage: Stage
     since_s: float
+    pairs: float = 0.0
     iteration: tuple[int, int] | None = None
 
 
@@ -116,8 +118,8 @@ class Reckoning:
         elif isinstance(event, InStage):
             self._enter(event)
         elif isinstance(event, Optimised):
-            if event.chunk in self._underway:
-                self._underway[event.chunk].iteration = event.iteration, event.of
+            if chunk := self._underway.get(event.chunk):
+                chunk.pairs, chunk.iteration = event.pairs, (event.iteration, event.of)
         elif isinstance(event, ChunkDone):
             counted = (event.images, event.failed, event.left_out)
             self._done = [sum(pair) for pair in zip(self._done, counted)]
@@ -133,12 +135,15 @@ class Reckoning:
         if before is not None:
             self._stage_s[before.stage] += now_s - before.since_s
         if event.stage is not None:
-            self._underway[event.chunk] = _Underway(event.images, event.stage, now_s)
+            pairs = before.pairs if before else 0.0
+            self._underway[event.chunk] = _Underway(event.images, event.stage, now_s, pairs)
 
     def _standing(self) -> Standing:
         made, failed, left_out = self._done
         started = self._started or Started(images=0, to_do=0, pairs=0, work=0.0, chunks=0)
         elapsed_s = time.monotonic() - self._started_s if self._started else 0.0
+        pairs = self._pairs + sum(one.pairs for one in self._underway.values())
+        share = self._share(started)
         return Standing(
             phase=self._phase,
             waiting_for=self._waiting_for if self._phase == "waiting" else "",
@@ -152,18 +157,22 @@ class Reckoning:
             left_out=left_out,
             pairs=self._pairs,
             chunks=self._chunks,
-            pairs_per_s=self._pairs / elapsed_s if elapsed_s else 0.0,
-            left_s=self._left_s(started, elapsed_s),
+            pairs_per_s=pairs / elapsed_s if elapsed_s else 0.0,
+            share=share,
+            # Pairs are nearly all of the work; before any is underway nothing is known of it.
+            left_s=elapsed_s * (1 / share - 1) if share and (pairs or not started.pairs) else None,
             images_in=self._images_in(),
             time_share=self._time_share(),
             iteration=self._iteration(),
         )
 
-    def _left_s(self, started: Started, elapsed_s: float) -> float | None:
-        # Pairs are nearly all of the work; before the first is done nothing is known of it.
-        if not self._work_done or (started.pairs and not self._pairs):
-            return None
-        return max(0.0, elapsed_s / self._work_done * (started.work - self._work_done))
+    def _share(self, started: Started) -> float:
+        """Of the work that is done; a pair that is underway counts as one of the average."""
+        if sum(self._done) == started.to_do:
+            return 1.0
+        a_pair = started.work / started.pairs if started.pairs else 0.0
+        underway = a_pair * sum(one.pairs for one in self._underway.values())
+        return min(1.0, (self._work_done + underway) / started.work) if started.work else 0.0
 
     def _images_in(self) -> dict[Stage, int]:
         images: Counter[Stage] = Counter()

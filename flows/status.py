@@ -161,13 +161,12 @@ def _lines_of_running(standing: Standing) -> Iterator[str]:
         yield doing(standing)
         return
     chunks = f"chunk {standing.chunks:,} of {standing.chunks_to_do:,}"
-    yield " · ".join((_reached(standing), chunks, *facts_of(standing, stages=False)))
+    yield " · ".join((_reached(standing), chunks, *facts_of(standing)))
     yield from stages_of(standing)
 
 
 def _reached(standing: Standing) -> str:
-    percent = 100 * standing.share
-    return f"{standing.settled:,} of {counted(standing.to_do, 'image')} ({percent:.0f} %)"
+    return f"{standing.settled:,} of {counted(standing.to_do, 'image')}"
 
 
 def _dataset(outcome: Outcome) -> str:

@@ -134,20 +134,22 @@ def _optimised(
     def enter(stage: Stage) -> None:
         control.tell(InStage(chunk.number, chunk.images, stage))
 
+    results: dict[int, StylizedPair] = {}
+
     def on_progress(progress: Progress) -> None:
         control.check()
         if progress.iterations[0] % _TELL_EVERY_ITERATIONS == 0:
-            pairs, iteration = len(progress.pairs), progress.iterations[0]
-            control.tell(Optimised(chunk.number, pairs, iteration, progress.of))
+            pairs = len(results) + sum(progress.iterations) / progress.of
+            told = Optimised(chunk.number, pairs, progress.iterations[0], progress.of)
+            control.tell(told)
 
-    results: dict[int, StylizedPair] = {}
     enter("wait")
     with shop.optimiser_slots, torch_threads(shop.lanes.threads):
         enter("optimise")
         began_s = time.monotonic()
         try:
-            pairs = [task.pair for task in tasks]
-            results.update(shop.stylizer.each(pairs, on_progress=on_progress))
+            each = shop.stylizer.each([task.pair for task in tasks], on_progress=on_progress)
+            results.update(each)
         except torch.OutOfMemoryError as error:
             why = f"does not fit the memory of {shop.stylizer.device}: {error}"
             for index, task in enumerate(tasks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import TracebackType
 from unicodedata import category
@@ -12,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from flows.commands.stopping import STOPPING
 from flows.progress import ChunkDone, Event, Stage, Started, Waiting
 from flows.standing import WORK_STAGES, Reckoning, Standing
 
@@ -23,10 +25,15 @@ _STEERING = ("Cc", "Cf", "Cs")
 
 
 class RunDisplay:
-    """Shows events as they come. Use it as a context; `tell` may be called from any thread."""
+    """Shows events as they come. Use it as a context; `tell` may be called from any thread.
 
-    def __init__(self, console: Console) -> None:
+    Attributes:
+        is_live: whether its lines stay in place, which others who write there would disturb.
+    """
+
+    def __init__(self, console: Console, stop: threading.Event) -> None:
         self._console = console
+        self._stop = stop
         self._reckoning = Reckoning()
         # Where the cursor cannot be moved, lines that stay in place would pile up.
         self._live = None
@@ -38,6 +45,10 @@ class RunDisplay:
                 transient=True,
             )
         self._last_line_s = time.monotonic()
+
+    @property
+    def is_live(self) -> bool:
+        return self._live is not None
 
     def __enter__(self) -> RunDisplay:
         if self._live:
@@ -60,14 +71,15 @@ class RunDisplay:
             self._tell_in_lines(event)
 
     def _picture(self) -> Group:
-        return Group(*_picture_of(self._reckoning.standing(), min(self._console.width, _WIDEST)))
+        picture = _picture_of(self._reckoning.standing(), min(self._console.width, _WIDEST))
+        return Group(*picture, *([_line(STOPPING)] if self._stop.is_set() else []))
 
     def _tell_in_lines(self, event: Event) -> None:
         if isinstance(event, Waiting):
             self._say(f"waiting: {event.why}")
         elif isinstance(event, Started):
             self._last_line_s = time.monotonic()
-            self._say(f"{event.to_do} of {counted(event.images, 'image')} to make")
+            self._say(f"{event.to_do:,} of {counted(event.images, 'image')} to make")
         else:
             self._say_now_and_then(event)
 
@@ -79,7 +91,10 @@ class RunDisplay:
         if not is_time and not is_last:
             return
         self._last_line_s = now_s
-        self._say(" · ".join([f"{standing.settled}/{standing.to_do} images", *facts_of(standing)]))
+        facts = [f"{standing.settled:,}/{standing.to_do:,} images", *facts_of(standing)]
+        if not is_last:
+            facts.append(_in_stages(standing, ", "))
+        self._say(" · ".join(facts))
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -89,13 +104,13 @@ def _picture_of(standing: Standing, width: int) -> list[Table | Text]:
     """Lines of at most so many columns, the same number of them from frame to frame."""
     if standing.phase != "making":
         return [_line(doing(standing))]
-    share = ProgressBar(total=max(1, standing.to_do), completed=standing.settled)
+    share = ProgressBar(total=1.0, completed=standing.share)
     bar = Table.grid(expand=False, padding=(0, 1))
-    count = f"{standing.settled}/{standing.to_do} images"
+    count = f"{standing.settled:,}/{standing.to_do:,} images"
     bar.add_column(no_wrap=True, width=max(1, width - len(count) - 1))
     bar.add_column(no_wrap=True)
     bar.add_row(share, count)
-    return [bar, *map(_line, (" · ".join(facts_of(standing, stages=False)), *stages_of(standing)))]
+    return [bar, *map(_line, (" · ".join(facts_of(standing)), *stages_of(standing)))]
 
 
 def _line(text: str) -> Text:
@@ -108,30 +123,27 @@ def doing(standing: Standing) -> str:
         return f"waiting: {printable(standing.waiting_for)}"
     if standing.phase == "indexing":
         return "writing indexes and exports"
-    return f"reading files: {standing.files:,}"
+    return f"reading files: {standing.files:,}" if standing.files else "reading files"
 
 
-def facts_of(standing: Standing, stages: bool = True) -> list[str]:
-    """How fast it goes, how long it will take, what failed and, in short, the stages."""
+def facts_of(standing: Standing) -> list[str]:
+    """What failed, how fast it goes, and how long it will take."""
     facts = [f"{standing.failed:,} failed"]
     if standing.left_out:
         facts.append(f"{standing.left_out:,} left out")
-    if standing.pairs:
+    if standing.pairs_per_s:
         facts.append(f"{standing.pairs_per_s:.2f} pairs/s")
     if standing.left_s is not None and standing.settled < standing.to_do:
         facts.append(f"{duration(standing.left_s)} left")
-    if stages and standing.images_in:
-        facts.append(_in_stages(standing, ", "))
+    if standing.iteration is not None:
+        facts.append("iteration {}/{}".format(*standing.iteration))
     return facts
 
 
 def stages_of(standing: Standing) -> list[str]:
     """Two lines: images in each stage now, and the stages' shares of the time."""
-    now = f"now   {_in_stages(standing, ' · ')}"
-    if standing.iteration is not None:
-        now += " · iteration {}/{}".format(*standing.iteration)
     shares = [f"{stage} {100 * standing.time_share.get(stage, 0.0):.0f} %" for stage in WORK_STAGES]
-    return [now, f"time  {' · '.join(shares)}"]
+    return [f"images  {_in_stages(standing, ' · ')}", f"time    {' · '.join(shares)}"]
 
 
 def _in_stages(standing: Standing, between: str) -> str:

@@ -72,9 +72,8 @@ def serve(
             say(f"start one now: PREFECT_API_URL={url} gramflow trigger {deployment.name}")
             serve_deployment(deployment)
             scheduled = cron is not None or interval is not None
-            say(
-                f"stopped; what is finished is kept{', and the schedule is paused' if scheduled else ''}"
-            )
+            paused = ", and the schedule is paused" if scheduled else ""
+            say(f"stopped; what is finished is kept{paused}")
 
 
 def deploy(

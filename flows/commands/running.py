@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from flows.commands.console import (
@@ -68,9 +69,10 @@ def run_shown(run: Callable[[], Summary]) -> int:
     from flows.progress import Control, Stopped
     from flows.terminal import RunDisplay
 
-    with RunDisplay(out_console) as display:
-        control = Control(tell=display.tell)
-        with stopped_by_signals(control.stop) as asked:
+    stop = Event()
+    with RunDisplay(out_console, stop) as display:
+        control = Control(tell=display.tell, stop=stop)
+        with stopped_by_signals(stop, told_by_display=display.is_live) as asked:
             try:
                 summary = attended(run, control)
             except Stopped:  # before there was a plan

@@ -178,7 +178,7 @@ def test_a_deployed_job_is_made_by_a_worker_when_triggered(
     status, output = server.gramflow("trigger", _name(job), "--wait")
     assert (status, output.splitlines()[-1]) == (0, "Completed")
     assert len(job.images()) == 12
-    assert "stylize job" in [run["name"] for run in server.runs(_name(job))]
+    assert "stylize small" in [run["name"] for run in server.runs(_name(job))]
 
 
 def test_what_cannot_be_triggered_or_deployed_is_said_in_a_sentence(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import pytest
 from rich.console import Console
@@ -14,7 +15,7 @@ from flows.terminal import RunDisplay, duration, file_size
 def shown(terminal: bool) -> str:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=terminal, width=120, color_system=None)
-    with RunDisplay(console) as display:
+    with RunDisplay(console, threading.Event()) as display:
         display.tell(Hashing(3))
         display.tell(Started(images=12, to_do=8, pairs=2, work=4.0, chunks=2))
         display.tell(Optimised(chunk=0, pairs=2, iteration=10, of=20))
