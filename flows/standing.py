@@ -169,7 +169,7 @@ class Reckoning:
     def _share(self, started: Started) -> float:
         """Of the work that is done; a pair that is underway counts as one of the average."""
         if sum(self._done) == started.to_do:
-            return 1.0
+            return 1.0 if self._started else 0.0
         a_pair = started.work / started.pairs if started.pairs else 0.0
         underway = a_pair * sum(one.pairs for one in self._underway.values())
         return min(1.0, (self._work_done + underway) / started.work) if started.work else 0.0

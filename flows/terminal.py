@@ -97,7 +97,7 @@ class RunDisplay:
         self._say(" · ".join(facts))
 
     def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
 
 def _picture_of(standing: Standing, width: int) -> list[Table | Text]:

@@ -228,7 +228,7 @@ def test_a_dataset_that_lost_all_images_has_no_indexes_of_them(job: JobFolder) -
     for file in (job.folder / "photos").rglob("*.png"):
         file.write_bytes(b"no picture any more")
     assert job.run().dataset == 0
-    left = {file.name for file in job.out.rglob("*") if file.suffix in {".json", ".parquet"}}
+    left = {file.name for file in job.out.glob("[!.]*") if file.suffix in {".json", ".parquet"}}
     assert left == {"dataset.json"}
 
 
@@ -285,7 +285,8 @@ def test_prefect_knows_the_run_and_its_chunks(job: JobFolder) -> None:
             chunks,
         )
     assert all(task.state.is_completed() for task in tasks)
-    assert tasks[0].name.startswith("chunk ")
+    names = {f"stylize small · chunk {number}/{chunks}" for number in range(1, chunks + 1)}
+    assert {task.name for task in tasks} == names
 
 
 def _eventually(read: Any, count: int) -> Any:
