@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.progress import ChunkDone, Control, Event, controlled_by
-from tests.flows.conftest import JobFolder
+from tests.flows.conftest import TINY, JobFolder
 from tests.flows.pictures import photo, write_bad_files
 
 
@@ -38,7 +38,7 @@ def artifacts_of(run: Any) -> dict[str, Any]:
 def test_a_run_shows_its_progress_counts_failures_and_report(job: JobFolder) -> None:
     job.write(name="Street_painted.v1")
     write_bad_files(job.folder / "photos" / "dog")
-    photo(1).save(job.folder / "styles" / "<b>bold</b> [x](y)|.png")
+    photo(1).save(job.folder / "styles" / "<b>bold<b> [x](y)|.png")
     (job.out).mkdir()
     (job.out / "report.html").write_text("")
     summary = job.run()
@@ -77,19 +77,17 @@ def test_progress_is_shown_while_the_run_goes(
     job: JobFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("flows.prefect_page._EVERY_S", 0.05)
+    job.write(stylize=TINY | {"override": {"scales": [[1.0, 300]], "least_fall": 0}})
     seen: list[Any] = []
-    chunks = threading.Event()
 
     def tell(event: Event) -> None:
-        if isinstance(event, ChunkDone) and not chunks.is_set():
-            chunks.set()
-            chunks.wait(1)
-            threading.Event().wait(0.5)
+        if isinstance(event, ChunkDone) and not seen:
+            time.sleep(0.5)
             seen.extend(artifacts_of(newest_run()).values())
 
     with controlled_by(Control(tell=tell)):
         job.run()
-    (progress,) = seen
+    progress = seen[0]
     assert progress.type == "progress"
     assert 0 < progress.data < 100
     assert " of 36 images" in progress.description.replace("\\", "")
