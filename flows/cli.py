@@ -29,8 +29,7 @@ def gramflow(
     ] = False,
 ) -> None:
     """Augmented training datasets by neural style transfer: from a YAML manifest to a folder."""
-    if debug:
-        show_tracebacks()
+    show_tracebacks(debug)
 
 
 for command in (

@@ -32,9 +32,9 @@ _PROBLEMS_SHOWN = 20
 _tracebacks: ContextVar[bool] = ContextVar("gramflow_tracebacks", default=False)
 
 
-def show_tracebacks() -> None:
-    """From here on an error says where in gramflow it comes from, before its sentence."""
-    _tracebacks.set(True)
+def show_tracebacks(wanted: bool) -> None:
+    """Whether errors say, before their sentence, where in gramflow they come from."""
+    _tracebacks.set(wanted)
 
 
 @contextmanager
@@ -49,8 +49,7 @@ def one_sentence_errors() -> Iterator[None]:
     except (typer.Abort, typer.Exit):
         raise
     except Exception as error:  # whatever it is, a traceback is for those who ask for it
-        lines = traceback.format_exception_only(error)
-        said = lines[-1].strip() if lines else type(error).__name__
+        said = " ".join("".join(traceback.format_exception_only(error)).split())
         complain(f"this is a defect in gramflow: {said}; `gramflow --debug …` shows where", DEFECT)
 
 
