@@ -179,8 +179,7 @@ def stylize_dataset(
                 raise
             told_file(_outcome(summary))
             told_page(_page_outcome(summary))
-        # Callers get the summary; Prefect's page shows the message.
-        return Completed(data=keep(summary), message=str(summary))
+        return ended(keep(summary))
 
 
 def _make(
@@ -241,6 +240,11 @@ def _make(
         exports=exports,
         counts={name: dict(counter) for name, counter in exported.counts.items()},
     )
+
+
+def ended(summary: Summary) -> Any:
+    """For a flow to return: whoever called it gets the summary, Prefect's page its sentence."""
+    return Completed(data=summary, message=str(summary))
 
 
 def _outcome(summary: Summary) -> Outcome:

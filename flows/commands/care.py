@@ -193,8 +193,8 @@ def _summary(
 ) -> None:
     if as_json:
         again = None if sampled is None else asdict(sampled)
-        counted = {"images": seen.images, "objects": seen.objects, "sampled": again}
-        print(json.dumps({**counted, "problems": dict(kinds), "set_aside": aside}))
+        there = {"images": seen.images, "objects": seen.objects, "sampled": again}
+        print(json.dumps({**there, "problems": dict(kinds), "set_aside": aside}))
         return
     _say_how_many_more(kinds)
     counts = {"image": seen.images, "object": seen.objects, "problem": kinds.total()}

@@ -270,7 +270,7 @@ def test_what_was_set_aside_says_so(dataset: Dataset) -> None:
         f"{inside}: its bytes are not those of its row; set aside, and `gramflow run` with its "
         "manifest makes it again"
     )
-    assert counts == f"{dataset.out}: 12 images, 0 objects, 1 problem"
+    assert counts == f"{dataset.out}: 12 images, 36 objects, 1 problem"
     assert aside == "1 file set aside; `gramflow run` with the manifest makes it again"
 
 
