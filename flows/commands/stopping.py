@@ -14,7 +14,7 @@ from types import FrameType
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-STOPPING = "stopping; what is finished is kept (Ctrl-C again to break off)"
+STOPPING = "stopping; what is finished is kept (Ctrl-C again ends it)"
 _SHOW_CURSOR = "\x1b[?25h"
 
 

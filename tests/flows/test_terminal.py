@@ -92,7 +92,7 @@ def test_a_terminal_is_left_as_it_was() -> None:
 
 def test_a_run_that_is_to_stop_says_so_among_its_lines() -> None:
     *_, last = last_frame(*UNDERWAY, width=80, stop=True)
-    assert last == "stopping; what is finished is kept (Ctrl-C again to break off)"
+    assert last == "stopping; what is finished is kept (Ctrl-C again ends it)"
 
 
 def test_workers_that_tell_no_stages_have_the_images() -> None:
