@@ -97,8 +97,8 @@ def on_page(name: str, out: Place, reckoning: Reckoning) -> Iterator[Callable[[P
         create("table", "counts", text, f"Images of {escaped(str(out))}")
         report = out / "report.html"
         if is_there(report):
-            link = f"[Report of {escaped(name)}]({_url_of(report)})"
-            create("markdown", "report", f"{link}\n\n{escaped(str(report))}")
+            text = f"[Report]({_url_of(report)})\n\n{escaped(str(report))}"
+            create("markdown", "report", text)
 
     with repeated(lambda: _try(show), _EVERY_S, _PATIENCE_S) as end:
         try:
@@ -111,10 +111,13 @@ def on_page(name: str, out: Place, reckoning: Reckoning) -> Iterator[Callable[[P
 def outcome_table(
     counts: Mapping[str, Mapping[str, int]], failures: Mapping[str, int]
 ) -> list[dict[str, Any]]:
-    """At most 50 lines: the most of each group, and how many more there are."""
+    """At most 50 lines: the most of each group, and how many more there are.
+
+    `missing` is how many images there are not, because of a failure.
+    """
     lines = []
     for group, images in (*counts.items(), ("failure", failures)):
-        column = "images missing" if group == "failure" else "images"
+        column = "missing" if group == "failure" else "images"
         most = sorted(images.items(), key=lambda one: (-one[1], one[0]))
         for value, count in most[:_LINES_OF_A_GROUP]:
             lines.append(_table_line(group, escaped(value), column, count))
@@ -133,7 +136,8 @@ def escaped(text: str) -> str:
 
 
 def _table_line(group: str, value: str, column: str, count: int) -> dict[str, Any]:
-    return {"of": group, "what": value, "images": "", "images missing": "", column: count}
+    # Long text is last, where the page cuts it off.
+    return {"of": group, "images": "", "missing": "", column: count, "what": value}
 
 
 def _described(standing: Standing) -> str:
