@@ -97,8 +97,7 @@ def on_page(name: str, out: Place, reckoning: Reckoning) -> Iterator[Callable[[P
         create("table", "counts", text, f"Images of {escaped(str(out))}")
         report = out / "report.html"
         if is_there(report):
-            text = f"[Report]({_url_of(report)})\n\n{escaped(str(report))}"
-            create("markdown", "report", text)
+            create("markdown", "report", f"[Report]({_url_of(report)})", escaped(str(report)))
 
     with repeated(lambda: _try(show), _EVERY_S, _PATIENCE_S) as end:
         try:
