@@ -1,10 +1,18 @@
-# make demo: a small dataset, offline once installed.   make test: everything CI checks.
+# make install: gramflow in .venv.   make demo: a small dataset, offline once installed.
+# make test: everything CI checks.   make schema: manifests/manifest.schema.json, from the model.
 # make audit: known vulnerabilities of what is installed.
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: demo test lint audit clean
+.PHONY: install demo test lint schema audit clean
+
+install: .venv/.installed-demo
+
+# An extra of pyproject.toml: install-s3, install-dask, …
+install-%: .venv/.installed-% ;
+
+.PRECIOUS: .venv/.installed-%
 
 demo: .venv/.installed-demo
 	$(BIN)/gramflow demo
@@ -18,6 +26,10 @@ lint: .venv/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+schema: .venv/.installed-demo
+	$(BIN)/gramflow schema > .venv/manifest.schema.json
+	mv .venv/manifest.schema.json manifests/
 
 # Known vulnerabilities of what is installed, without the local part of versions as torch's +cpu.
 # Strict: what the registry's vulnerability service does not answer for is a failure, too.

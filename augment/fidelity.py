@@ -57,6 +57,7 @@ class Scores:
 
     @property
     def lowest(self) -> float:
+        """The least of all of them, 0..1."""
         return min(self.image, *self.objects) if self.objects else self.image
 
 
@@ -67,8 +68,14 @@ def scores(content: Pixels, stylized: Pixels, labels: Labels) -> Scores:
     scored with what is around it, as a box of at least 8 pixels a side.
 
     Args:
-        content, stylized: H x W x 3, uint8, RGB.
+        content, stylized: H x W x 3, uint8, RGB, of one shape.
         labels: in pixels of both.
+
+    Returns:
+        Scores in 0..1.
+
+    Raises:
+        ValueError: for images of two shapes.
     """
     fidelity = Fidelity(content, stylized)
     height, width = content.shape[:2]
@@ -113,6 +120,9 @@ class Fidelity:
 
     Args:
         content, stylized: H x W x 3, uint8, RGB, of one shape.
+
+    Raises:
+        ValueError: for images of two shapes.
     """
 
     def __init__(self, content: Pixels, stylized: Pixels) -> None:

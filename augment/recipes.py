@@ -68,10 +68,15 @@ class Recipe:
     def __init__(
         self, steps: Sequence[Step], categories: Sequence[Category] = (), keep: Keep = KEEP_ALL
     ) -> None:
-        """Raises ValueError for the first problem that `check_recipes` would list.
+        """Build the transforms.
 
         Args:
+            steps: transform -> its arguments, as a manifest has them, in their order.
             categories: of the objects; their `flip_idx` says what keypoints become in a mirror.
+            keep: what must be left of an object, else it is dropped.
+
+        Raises:
+            ValueError: for the first problem that `check_recipes` would list.
         """
         self._pipeline = A.Compose(
             [_build(name, arguments) for step in steps for name, arguments in step.items()]
@@ -95,7 +100,11 @@ class Recipe:
         Args:
             image: H x W x 3, uint8, RGB.
             labels: in pixels of the image.
-            semantic_mask: H x W, uint8.
+            seed: whole number that everything drawn follows from, in 0..2^63.
+            semantic_mask: H x W, uint8, class indices.
+
+        Returns:
+            The image in the size that the transforms give it, with its labels.
 
         Raises:
             ValueError: if a transform cannot be applied to this image (a crop larger than it),
@@ -125,7 +134,11 @@ def check_recipes(
     """Every problem of every recipe: unknown transforms, unknown or unusable arguments.
 
     Args:
+        recipes: name -> steps, as `augment.recipes` of a manifest has them.
         with_objects: that images have objects, which not all transforms can move.
+
+    Returns:
+        The problems, in the recipes' order; none of them where all can be built.
     """
     return [
         problem

@@ -37,10 +37,12 @@ class Shape:
 
     @property
     def area_px(self) -> int:
+        """Square pixels that it covers."""
         return int(np.count_nonzero(self.pixels))
 
     @property
     def box(self) -> Box:
+        """x1, y1, x2, y2 around them, in pixels of the image."""
         height, width = self.pixels.shape
         return (
             float(self.left),

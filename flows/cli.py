@@ -13,6 +13,7 @@ from flows.commands.datasets import demo, export, plan, run, validate
 from flows.commands.jobs import deploy, serve, trigger, watch
 from flows.commands.looking import status
 from flows.commands.pictures import folder, stylize
+from flows.commands.schema import schema
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,7 +34,7 @@ def gramflow(
 
 
 for command in (
-    *(run, plan, validate, export, stylize, folder, demo),
+    *(run, plan, validate, export, stylize, folder, demo, schema),
     *(status, verify, replay, prune),
     *(serve, deploy, trigger, watch),
 ):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
@@ -24,6 +23,7 @@ from prefect.utilities.annotations import quote
 
 from flows.engine import choose_devices
 from flows.job import Job, prepare
+from flows.nothing_to_do import about_dataset, made_on, nothing_to_do, put_on_record
 from flows.prefect_page import PageOutcome, on_page
 from flows.progress import (
     ChunkDone,
@@ -42,10 +42,16 @@ from flows.reading import output_folder, read_for_run
 from flows.run_file import Outcome, kept_in_file
 from flows.server import expect_task_records
 from flows.standing import Reckoning
-from flows.terminal import counted
+from flows.summary import Summary
 from flows.turns import folder_to_itself, gpu_slots
-from flows.version import VERSION, cpu_capability, library_versions
-from flows.workers.runners import Runner, Workers, check_answers, check_runner, workers
+from flows.workers.runners import (
+    Runner,
+    Workers,
+    check_answers,
+    check_runner,
+    is_of_this_machine,
+    workers,
+)
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
 from manifests.durable import check_stays_inside
@@ -53,49 +59,14 @@ from manifests.errors import ManifestError
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
 from manifests.extent import extent_of
-from manifests.plan import Plan, stylize_parameters
 from manifests.reading import read_manifest
-from manifests.storage import Place, is_in_store, place
+from manifests.settled import unsettle
+from manifests.storage import place
 
 # Prefect's default server shows a flow of many more tasks slowly or not at all.
 _TASKS_PER_FLOW = 1000
 # How many chunks are underway is limited below.
 _AS_MANY_THREADS_AS_TASKS: Any = ThreadPoolTaskRunner(max_workers=sys.maxsize)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What a run came to.
-
-    Attributes:
-        made, failed: images of this run.
-        left_out: images of the dataset's plan whose pair kept too little of its content.
-        dataset: images of the dataset as it now is.
-        failures: (path of the file at fault, why, images missing), of the whole dataset.
-        left: images of the plan that are still to be made, after a stop or a limit.
-        set_aside: files that the plan no longer wants, moved out of the dataset.
-        exports: a line for each further format: where, images, objects, what was substituted.
-        counts: {"split", "kind", "class", "style"} -> value -> images of the dataset.
-    """
-
-    out: str
-    made: int
-    failed: int
-    left_out: int
-    dataset: int
-    failures: tuple[tuple[str, str, int], ...]
-    left: int
-    stopped: bool
-    set_aside: int
-    exports: tuple[str, ...]
-    counts: dict[str, dict[str, int]]
-
-    def __str__(self) -> str:
-        made = f"{counted(self.made, 'image')} made, {self.failed:,} failed"
-        if self.stopped:
-            return f"stopped: {made}, {self.left:,} left"
-        left = f", {self.left:,} left" if self.left else ""
-        return f"{made}{left}; {self.dataset:,} in {self.out}"
 
 
 def _run_name() -> str:
@@ -137,6 +108,9 @@ def stylize_dataset(
         runner: Who works the chunks: threads (this machine), or processes of dask or ray.
         dask_address: Of the scheduler of an existing Dask cluster, as tcp://HOST:PORT.
 
+    Returns:
+        What the run came to; also of one that was stopped or had nothing to do.
+
     Raises:
         ManifestError: the manifest cannot be used; nothing was done.
         EncoderUnavailable: the encoder's weights cannot be had; nothing was done.
@@ -156,7 +130,7 @@ def stylize_dataset(
         if out is not None and not place(str(out)).is_absolute():
             raise ValueError(f"out: expected a whole path, got {out}")
         read = read_for_run(manifest_path, out, encoder, weights)
-        ours = read.manifest.styles and dask_address is None
+        ours = read.manifest.styles and is_of_this_machine(runner, dask_address)
         devices = choose_devices() if ours else []
         reckoning = Reckoning()
         control = replace(control, tell=_both(reckoning.tell, control.tell))
@@ -190,12 +164,16 @@ def _make(
     retry_failed: bool,
     check_in_use: Callable[[], None],
 ) -> Summary:
+    if done := nothing_to_do(job, retry_failed):
+        control.tell(Started(images=done.dataset, to_do=0, pairs=0, work=0.0, chunks=0))
+        return done
     for folder in job.plan.folders():
         check_stays_inside(job.out / folder, job.out)
     job.ledger.clear_temporary()
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
     extent = extent_of(job.chunks, todo, job.workshop.work, limit)
     control.tell(Started(extent.images, extent.to_do, extent.pairs, extent.work, extent.tasks))
+    unsettle(job.out)
 
     tally = _Tally()
     chunks = extent.chunks()
@@ -211,20 +189,25 @@ def _make(
     stopped = control.stop.is_set()
     exported = Exported()
     exports: tuple[str, ...] = ()
+    left = extent.pending - tally.settled
     if not stopped:
         control.tell(Indexing())
         check_in_use()
-        exported = export_imagefolder(job.out, job.plan, job.ledger, _about(job, those.devices))
+        about = about_dataset(job) | made_on(job, those.devices)
+        exported = export_imagefolder(job.out, job.plan, job.ledger, about)
         if exported.images:
             exports = _export_formats(job, check_in_use)
         else:
             remove_exports_inside(job.out)
+        if not left:
+            check_in_use()
+            put_on_record(job, exported, exports)
     get_run_logger().info(
         "%s: %d images made, %d failed, %d to be made yet; the dataset has %d",
         job.out,
         tally.made,
         tally.failed,
-        extent.pending - tally.settled,
+        left,
         exported.images,
     )
     return Summary(
@@ -234,7 +217,7 @@ def _make(
         left_out=exported.left_out.total(),
         dataset=exported.images,
         failures=tuple((path, why, n) for (path, why), n in sorted(exported.failures.items())),
-        left=extent.pending - tally.settled,
+        left=left,
         stopped=stopped,
         set_aside=exported.set_aside,
         exports=exports,
@@ -399,30 +382,3 @@ def _told_as_hashing(control: Control) -> Callable[[], None]:
         control.tell(Hashing(next(files)))
 
     return on_file
-
-
-def _about(job: Job, devices: Sequence[str]) -> dict[str, Any]:
-    """What dataset.json says of how the dataset was made."""
-    return {
-        "gramflow_version": VERSION,
-        "manifest": job.plan.manifest.model_dump(mode="json"),
-        "engine": _engine(job.plan) if job.stylizer else None,
-        "device": ", ".join(devices) if job.stylizer else None,
-        "manifest_file": _seen_from(job.out, job.plan.read.file),
-        "machine": {"torch_threads": job.lanes.threads, "cpu": cpu_capability()},
-        "versions": library_versions(),
-    }
-
-
-def _engine(plan: Plan) -> dict[str, Any]:
-    return asdict(plan.engine) | {"size": stylize_parameters(plan.manifest, plan.engine)["size"]}
-
-
-def _seen_from(folder: Place, file: Path) -> str:
-    """The file's path relative to the folder, so that both can be moved together."""
-    if is_in_store(folder):
-        return str(file)
-    try:
-        return os.path.relpath(file, folder).replace(os.sep, "/")
-    except ValueError:  # another drive of Windows
-        return str(file)

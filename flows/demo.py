@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from importlib import resources
 from pathlib import Path
 
 from PIL import Image
 
 from flows.painter import paint_styles
+from manifests.json_schema import schema_text
 
 # Function of skimage.data -> class folder; all are in the package itself, free to use.
 _PHOTOGRAPHS = {
@@ -21,7 +21,7 @@ _JPEG_QUALITY = 95
 
 
 def prepare_demo(folder: Path) -> Path:
-    """Photographs in class folders, painted styles and the manifest; returns the manifest.
+    """Photographs in class folders, painted styles, manifest and schema; returns the manifest.
 
     Raises:
         ValueError: where scikit-image is not installed.
@@ -39,6 +39,8 @@ def prepare_demo(folder: Path) -> Path:
         paint_styles(folder / "styles")
     manifest = folder / "demo.yaml"
     example = resources.files("manifests") / "examples" / "demo.yaml"
-    with resources.as_file(example) as source:
-        shutil.copyfile(source, manifest)
+    # The schema is looked for where the manifest says, from its own folder.
+    text = example.read_text(encoding="utf-8").replace("=../manifest.schema", "=manifest.schema")
+    manifest.write_text(text, encoding="utf-8")
+    (folder / "manifest.schema.json").write_text(schema_text(), encoding="utf-8")
     return manifest

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from prefect import flow
 from pydantic import Field
 
-from flows.dataset import Summary, ended, stylize_dataset
+from flows.dataset import ended, stylize_dataset
 from flows.folder import FolderJob
+from flows.summary import Summary
 from manifests.storage import place
 
 
@@ -41,6 +42,9 @@ def reprocess_folder(
         encoder: The network whose features are compared; random is for tests.
         weights: File with the encoder's weights, with its whole path.
         wait_s: Wait so many seconds for another run that writes into the output folder.
+
+    Returns:
+        What the run came to.
 
     Raises:
         ValueError: a path is not whole, or not there.

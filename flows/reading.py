@@ -33,4 +33,5 @@ def read_for_run(
 
 
 def output_folder(read: ReadManifest) -> Place:
+    """Where the dataset goes, as the manifest says: a whole path, or a URL."""
     return read.resolve(read.manifest.output.path)

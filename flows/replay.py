@@ -33,6 +33,7 @@ from manifests.exporters.finished import FinishedDataset, Row
 from manifests.identity import canonical_json, seed_of, source_id
 from manifests.images import UnusableImage, decode_image, fit_within, image_size, read_file
 from manifests.plan import Base, Variant
+from manifests.readers.shapes import shown
 from manifests.reading import ReadManifest
 from manifests.schema import Manifest
 from manifests.sources import ContentImage, StyleImage, list_content, list_styles
@@ -40,6 +41,15 @@ from manifests.storage import is_in_store
 from nst_core import Encoder, Pair, Preset, Stylizer, load_encoder, resolve_preset
 
 _PEAK = 255.0
+
+_COLUMNS = (
+    *("variant_id", "pair_id", "file_name", "content_path", "source_id"),
+    *("style_path", "style_sha256", "strength", "stylize_parameters", "precision"),
+    *("encoder", "encoder_sha256", "preset", "recipe", "recipe_index", "applied_transforms"),
+    *("sha256", "mask_sha256"),
+)
+_PARAMETERS = {one.name for one in fields(Preset)} - {"encoder"} | {"preserve_color", "strength"}
+_PARAMETERS_OF_SOME = {"working_size", "fidelity"}
 
 
 class CannotReplay(ValueError):
@@ -104,10 +114,18 @@ def replay(origins: Origins, row: Row) -> Replayed:
     """Make the file of a row of metadata again.
 
     Raises:
-        CannotReplay: its content or style is gone or has changed, or the encoder is another.
+        CannotReplay: its content or style is gone or has changed, the encoder is another, or its
+            row does not say what a run writes there.
     """
     if "pair_id" not in row:
         raise CannotReplay("its row is of an older gramflow, which did not say all that it takes")
+    if missing := [name for name in _COLUMNS if name not in row]:
+        raise CannotReplay(f"its row lacks {', '.join(missing)}; `gramflow run` writes it again")
+    if row["recipe"] and row["recipe"] not in origins.recipes:
+        known = ", ".join(origins.recipes) or "none"
+        raise CannotReplay(
+            f"recipe: expected one of dataset.json's manifest ({known}), got {row['recipe']!r}"
+        )
     stylizer = _stylizer(origins, row) if row["style_path"] else None
     base = _base(origins, row)
     (variant,) = base.variants
@@ -218,15 +236,15 @@ def _bytes_of(file: str, name: str) -> bytes:
 
 
 def _long_side_px(origins: Origins, row: Row) -> int:
-    if not row["stylize_parameters"]:
+    if not row["style_path"]:
         return output_size(origins.read)
-    size = json.loads(row["stylize_parameters"])["size"]
+    size = _parameters(row)["size"]
     return NO_SHRINKING_PX if size == "original" else int(size)
 
 
 def _stylizer(origins: Origins, row: Row) -> Stylizer:
     """For the parameters, the encoder and the precision that the row says."""
-    parameters = json.loads(row["stylize_parameters"]) | {"precision": row["precision"]}
+    parameters = _parameters(row) | {"precision": row["precision"]}
     parameters.pop("strength")
     key = canonical_json([row["encoder"], row["encoder_sha256"], row["preset"], parameters])
     if key not in origins.stylizers:
@@ -237,6 +255,32 @@ def _stylizer(origins: Origins, row: Row) -> Stylizer:
         except ValueError as error:
             raise CannotReplay(str(error)) from None
     return origins.stylizers[key]
+
+
+def _parameters(row: Row) -> dict[str, Any]:
+    """The parameters that a stylized row says, by name; values are for others to judge.
+
+    Raises:
+        CannotReplay: if they are not those that a run writes: with any but these another picture
+            would come out.
+    """
+    column, mended = "stylize_parameters", "`gramflow run` writes the row again"
+    try:
+        parameters = json.loads(row[column])
+    except (ValueError, RecursionError) as error:
+        raise CannotReplay(f"{column}: is not JSON ({error}); {mended}") from None
+    if not isinstance(parameters, dict):
+        raise CannotReplay(f"{column}: expected an object, got {shown(parameters)}; {mended}")
+    if missing := sorted(_PARAMETERS.difference(parameters)):
+        raise CannotReplay(f"{column}: lacks {', '.join(missing)}; {mended}")
+    if parameters["size"] == "original" and "working_size" not in parameters:
+        raise CannotReplay(f"{column}: lacks working_size beside size original; {mended}")
+    if unknown := sorted(parameters.keys() - _PARAMETERS - _PARAMETERS_OF_SOME):
+        raise CannotReplay(
+            f"{column}: gramflow {VERSION} does not know {', '.join(map(shown, unknown))}; replay "
+            "with the gramflow_version of the row"
+        )
+    return parameters
 
 
 def _preset(name: str, parameters: Mapping[str, Any]) -> Preset:
@@ -267,7 +311,7 @@ def _stylized(origins: Origins, row: Row, image: Loaded) -> Ready:
         (image.style,),
         strength=row["strength"],
         seed=seed_of(row["pair_id"]),
-        preserve_color=json.loads(row["stylize_parameters"])["preserve_color"],
+        preserve_color=_parameters(row)["preserve_color"],
     )
     made_with = json.loads(row.get("made_with") or "{}")
     with torch_threads(made_with.get("threads", origins.threads)):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from augment.fidelity import Scores
 from augment.labels import Moved
 from augment.recipes import Applied
+from flows.loss_curves import Point
 from flows.version import VERSION
 from manifests.identity import canonical_json, source_id
 from manifests.label_rows import SCORE_DECIMALS, dropped_column, objects_column
@@ -25,6 +26,7 @@ class Optimisation:
 
     Attributes:
         strength: of the style, with which it was done.
+        curve: its losses from iteration to iteration.
     """
 
     loss_start: dict[str, float]
@@ -34,9 +36,11 @@ class Optimisation:
     precision: str
     strength: float
     notes: tuple[str, ...]
+    curve: tuple[Point, ...] = ()
 
     @staticmethod
-    def of(result: StylizedPair, strength: float) -> Optimisation:
+    def of(result: StylizedPair, strength: float, curve: tuple[Point, ...]) -> Optimisation:
+        """Of a result, with the strength and the losses on the way to it."""
         restarted = ("done again alone in float32: a loss had not been finite",)
         return Optimisation(
             result.start,
@@ -46,9 +50,11 @@ class Optimisation:
             result.precision,
             strength,
             restarted if result.restarted else (),
+            curve,
         )
 
     def with_note(self, note: str) -> Optimisation:
+        """The same with one more sentence for the row's `notes`."""
         return replace(self, notes=(*self.notes, note))
 
 

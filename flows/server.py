@@ -81,7 +81,7 @@ def prefect_server(home: Path, meanwhile: Callable[[], None] = lambda: None) -> 
     Raises:
         ServerError: if it does not come up, or that of PREFECT_API_URL does not answer.
     """
-    if os.environ.get("PREFECT_API_URL"):
+    if users_own():
         url = users_server()
         meanwhile()
         yield url
@@ -118,6 +118,11 @@ def prefect_server(home: Path, meanwhile: Callable[[], None] = lambda: None) -> 
             _drain()
         del os.environ["PREFECT_API_URL"]
         _stop(guard)
+
+
+def users_own() -> bool:
+    """Whether the user has named a server."""
+    return bool(os.environ.get("PREFECT_API_URL"))
 
 
 def expect_task_records() -> None:

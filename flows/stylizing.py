@@ -11,6 +11,7 @@ import torch
 from augment.fidelity import scores
 from flows.engine import torch_threads
 from flows.load import FileAtFault, Loaded, as_pixels, as_tensor, load
+from flows.loss_curves import LossCurves, Point, thinned
 from flows.progress import Control, InStage, Optimised, Stage
 from flows.ready import ChunkRows, Ready
 from flows.rows import Optimisation, failed_rows, left_out_rows
@@ -131,13 +132,15 @@ def _optimised(
     """(place in `tasks` -> result, seconds in a lane); `rows` takes what failed."""
     assert shop.stylizer is not None
 
+    curves = LossCurves()
+    results: dict[int, StylizedPair] = {}
+
     def enter(stage: Stage) -> None:
         control.tell(InStage(chunk.number, chunk.images, stage))
 
-    results: dict[int, StylizedPair] = {}
-
     def on_progress(progress: Progress) -> None:
         control.check()
+        curves.hear(progress)
         if progress.iterations[0] % _TELL_EVERY_ITERATIONS == 0:
             pairs = len(results) + sum(progress.iterations) / progress.of
             told = Optimised(chunk.number, pairs, progress.iterations[0], progress.of)
@@ -169,14 +172,14 @@ def _optimised(
             base = task.image.base
             rows.failed += failed_rows(base, base.content.name, why)
         else:
-            ready[index] = _ready(task, result)
+            ready[index] = _ready(task, result, thinned(curves.of_pair(index)))
     return ready, optimiser_s
 
 
-def _ready(task: _Task, result: StylizedPair) -> Ready:
+def _ready(task: _Task, result: StylizedPair, curve: tuple[Point, ...]) -> Ready:
     pixels = as_pixels(result.image)
     kept = scores(task.image.pixels, pixels, task.image.labels)
-    optimisation = Optimisation.of(result, task.pair.strength)
+    optimisation = Optimisation.of(result, task.pair.strength, curve)
     for note in task.notes:
         optimisation = optimisation.with_note(note)
     return Ready(task.image, pixels, optimisation, kept)

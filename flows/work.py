@@ -9,6 +9,7 @@ from augment.fidelity import Scores
 from augment.labels import Moved
 from augment.recipes import Recipe
 from flows.load import FileAtFault, Loaded, load
+from flows.loss_curves import loss_curve_column
 from flows.progress import ChunkDone, Control, InStage, Stage
 from flows.ready import ChunkRows, Ready
 from flows.rows import done_row, failed_rows
@@ -51,10 +52,15 @@ def work_chunk(shop: Workshop, chunk: Chunk, control: Control) -> ChunkDone:
         for variant in base.variants:
             control.check()
             try:
-                rows.done.append(_write(shop, image, variant, recipes))
+                row = _write(shop, image, variant, recipes)
             except ValueError as error:
                 only = replace(base, variants=(variant,))
                 rows.failed += failed_rows(only, base.content.name, str(error))
+                continue
+            # One curve a chunk: a sample of them is for people to look at.
+            if image.optimisation is not None and not rows.done:
+                row["loss_curve"] = loss_curve_column(image.optimisation.curve)
+            rows.done.append(row)
         if not chunk.pairs:  # whose images are decoded one by one
             enter("decode")
     shop.ledger.record(chunk, rows.done, rows.failed, rows.left_out)

@@ -29,6 +29,9 @@ from manifests.storage import Place
 from manifests.stores import names_in
 from nst_core import Stylizer
 
+# Ends the messages of errors of those who work.
+WHAT_TO_DO = "what is on record is kept; to go on, give the same command again"
+
 
 class WorkersError(RuntimeError):
     """Those who are to work the chunks cannot, or are gone; the message says what to do."""

@@ -28,10 +28,12 @@ class Chunk:
 
     @property
     def images(self) -> int:
+        """Files that it comes to."""
         return sum(len(base.variants) for base in self.bases)
 
     @property
     def pairs(self) -> int:
+        """Pairs to optimise, one a base with a style; 0 for a chunk of originals."""
         return sum(base.style is not None for base in self.bases)
 
 

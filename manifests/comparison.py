@@ -128,9 +128,11 @@ class Todo:
         return variant.id in self._ids.done and all(file in self._files for file in files)
 
     def is_failed(self, variant: Variant) -> bool:
+        """Whether it failed before, and is not to be tried again."""
         return variant.id in self._ids.failed and not self._retry_failed
 
     def is_left_out(self, variant: Variant) -> bool:
+        """Whether the gate of label fidelity left it out."""
         return variant.id in self._ids.left_out
 
     def of_chunk(self, chunk: Chunk) -> Chunk:

@@ -63,7 +63,7 @@ def export_imagefolder(
     exported = Exported()
     files = FilesOnDisk(out)
     place = {category.name: index for index, category in enumerate(plan.categories)}
-    all_masked = all(content.labels.semantic_mask for content in plan.content)
+    masked = all_masked(plan)
     wanted = Checklist(variant.id for base in plan.bases() for variant in base.variants)
     failed: dict[str, Row] = {}
     left_out: dict[str, tuple[str, str, str]] = {}
@@ -97,7 +97,7 @@ def export_imagefolder(
             if split not in indexes:
                 index = written_whole(out / split / "metadata.jsonl", ledger.temporary_folder)
                 indexes[split] = open_files.enter_context(index)
-            indexes[split].write(json_line(_metadata(row, place, all_masked)))
+            indexes[split].write(json_line(_metadata(row, place, masked)))
             _count(exported, row)
         # Indexes take their names when this block ends, one by one: until the last has its own,
         # there are no categories by which an older one's numbers could be read.
@@ -110,9 +110,18 @@ def export_imagefolder(
     _remove_empty_indexes(out, set(exported.counts["split"]))
     _write_failures(out, exported, ledger.temporary_folder)
     _write_left_out(out, exported, ledger.temporary_folder)
-    described = {**about, "categories": [asdict(one) for one in plan.categories]}
-    _write_about(out, exported, described, ledger.temporary_folder)
+    _write_about(out, exported, described(plan, about), ledger.temporary_folder)
     return exported
+
+
+def described(plan: Plan, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What dataset.json says, but for what the indexes hold."""
+    return {**about, "categories": [asdict(one) for one in plan.categories]}
+
+
+def all_masked(plan: Plan) -> bool:
+    """Whether every content image has a semantic mask."""
+    return all(content.labels.semantic_mask for content in plan.content)
 
 
 def _is_of(file: Place, row: Row) -> bool:
@@ -122,9 +131,13 @@ def _is_of(file: Place, row: Row) -> bool:
 
 
 def _metadata(row: Row, place: Mapping[str, int], all_masked: bool) -> Row:
-    """A ledger row as a row of metadata.jsonl: `file_name` first, relative to the split."""
+    """A ledger row as a row of metadata.jsonl: `file_name` first, relative to the split.
+
+    Without `loss_curve`, which few rows have and only the report reads.
+    """
     inside = row["file"].partition("/")[2]
-    made = {"file_name": inside, **{key: row[key] for key in row if key != "file"}}
+    kept = {key: row[key] for key in row if key not in ("file", "loss_curve")}
+    made = {"file_name": inside, **kept}
     if "objects" in made:
         made["objects"] = numbered(made["objects"], place)
     if mask := made.pop("mask_file_name", ""):

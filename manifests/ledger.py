@@ -125,9 +125,12 @@ class Ledger:
     def _in_store(self) -> bool:
         return is_in_store(self.folder)
 
+    def names(self) -> list[str]:
+        """Of all records, in the order of the plans they were made by."""
+        return sorted(name for name in names_in(self.folder) if name.endswith(".jsonl"))
+
     def _records(self) -> Iterable[Place]:
-        names = sorted(name for name in names_in(self.folder) if name.endswith(".jsonl"))
-        return (self.folder / name for name in names)
+        return (self.folder / name for name in self.names())
 
 
 def _opened(file: Place) -> tuple[Place, BinaryIO]:

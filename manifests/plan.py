@@ -92,9 +92,11 @@ class Base:
 
     @property
     def source_id(self) -> str:
+        """That of the content image it descends from."""
         return source_id(self.content_sha256)
 
     def kind(self, variant: Variant) -> Kind:
+        """What a file of it is: as it was or stylized, augmented or not."""
         if self.style is None:
             return "original" if variant.recipe is None else "augmented"
         return "stylized" if variant.recipe is None else "stylized_augmented"
@@ -124,7 +126,10 @@ class Plan:
     """All items of a job; made once its files are hashed, expanded on each walk.
 
     Args:
+        read: the manifest, from `read_manifest`.
         content: of the manifest, from `list_content`.
+        engine: what stylizes, as it is part of every pair's id.
+        facts: hashes and sizes of files, kept from run to run.
         on_file: called after each hashed file, for a progress display.
 
     Raises:

@@ -61,6 +61,7 @@ class ReadManifest:
 
     @property
     def folder(self) -> Path:
+        """The manifest's own, that its relative paths are relative to."""
         return self.file.parent
 
     def problem(self, field: Field, message: str) -> Problem:
@@ -74,6 +75,12 @@ class ReadManifest:
 
 def read_manifest(file: Path) -> ReadManifest:
     """Read and check a manifest.
+
+    Args:
+        file: a YAML file on a disk; `~` is the user's home folder.
+
+    Returns:
+        The manifest, with the line of each of its fields.
 
     Raises:
         ManifestError: with every problem found, each with file, line and field.

@@ -29,10 +29,12 @@ EXTRAS = {
 
 
 def is_url(text: str) -> bool:
+    """Whether a text is a URL, not a path."""
     return _URL.match(text) is not None
 
 
 def is_in_store(path: Place) -> bool:
+    """Whether a place is in a store; else it is on a disk."""
     return isinstance(path, UPath)
 
 

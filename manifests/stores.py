@@ -138,6 +138,21 @@ def is_there(file: Place) -> bool:
             return False
 
 
+def state_now(file: Place) -> State | None:
+    """The state of a file; None for a folder, and where there is nothing. Raises StoreError."""
+    if isinstance(file, Path):
+        if not file.is_file():
+            return None
+        found = file.stat()
+        return State(found.st_size, found.st_mtime_ns)
+    with _told(file) as (store, path):
+        try:
+            entry = store.info(path)
+        except FileNotFoundError:
+            return None
+        return _state(entry) if entry["type"] == "file" else None
+
+
 def list_folder(folder: UPath) -> dict[str, State | None]:
     """Name -> state of what lies directly in a folder of a store now; None for a folder.
 

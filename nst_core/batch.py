@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nst_core.canvas import Canvas
-from nst_core.objective import Objective, PairLosses
+from nst_core.objective import LOSSES, Objective, PairLosses
 from nst_core.optimisers import make_optimiser
 from nst_core.targets import Targets
 
@@ -45,7 +45,7 @@ class Batch:
         self._canvas = _canvas(objective, entrants)
         self._pixels = self._held(self._canvas.pixels(entrants.initial).contiguous().clone())
         self._optimiser = make_optimiser(objective.preset, self._pixels)
-        self._loss_sum = self._pixels.new_zeros(len(self._pixels))
+        self._loss_sums = self._pixels.new_zeros(len(self._pixels), len(LOSSES))
         self._captures = self._pixels.is_cuda and objective.preset.optimiser != "lbfgs"
         self._graph: torch.cuda.CUDAGraph | None = None
 
@@ -59,14 +59,14 @@ class Batch:
                 self._graph = self._captured()
             self._graph.replay()
 
-    def take_losses(self) -> list[float]:
-        """The sum of each place's total losses since they were last taken.
+    def take_losses(self) -> list[dict[str, float]]:
+        """For each place, name -> the sum of that loss since they were last taken.
 
         Waits for the device: nothing else of a step does.
         """
-        losses: list[float] = self._loss_sum.tolist()
-        self._loss_sum.zero_()
-        return losses
+        sums = self._loss_sums.tolist()
+        self._loss_sums.zero_()
+        return [dict(zip(LOSSES, of_place)) for of_place in sums]
 
     def results(self, places: Sequence[int], with_losses: bool) -> tuple[Tensor, PairLosses | None]:
         """What these places have come to: N x 3 x H x W in 0..1, and the losses of that."""
@@ -95,7 +95,7 @@ class Batch:
         self._pixels = self._pixels[index]
         self._targets = self._targets.at(index)
         self._canvas = self._canvas.at(index)
-        self._loss_sum = self._loss_sum[index]
+        self._loss_sums = self._loss_sums[index]
         self._optimiser = make_optimiser(self._objective.preset, self._pixels)
         for mine, before in zip(self._rows(), kept):
             mine.copy_(before)
@@ -113,7 +113,7 @@ class Batch:
     def _moving_rows(self) -> Iterator[Tensor]:
         """What of it a step changes."""
         yield self._pixels
-        yield self._loss_sum
+        yield self._loss_sums
         yield from self._optimiser.state()
 
     def _step(self) -> None:
@@ -121,7 +121,7 @@ class Batch:
         losses, by_images = self._objective.losses_and_gradient(images, self._targets)
         self._optimiser.step(self._pixels, self._canvas.gradient(by_images))
         self._held(self._pixels)
-        self._loss_sum += losses.total
+        self._loss_sums += losses.stacked()
 
     def _held(self, pixels: Tensor) -> Tensor:
         return pixels.clamp_(0, 1) if self._objective.preset.pixels == "rgb" else pixels

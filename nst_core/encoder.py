@@ -78,11 +78,15 @@ class Encoder(nn.Module):
 
     @property
     def precision(self) -> torch.dtype:
-        """Of its weights and of what it hands out, whatever that of the images."""
+        """The float type of its weights and of what it hands out, whatever that of the images."""
         return next(self.parameters()).dtype
 
     def at_precision(self, precision: torch.dtype) -> Encoder:
-        """This encoder, or a copy of it, with weights of that precision."""
+        """This encoder, or a copy of it, with weights of that precision.
+
+        Args:
+            precision: torch.float32, torch.bfloat16 or torch.float64.
+        """
         if self.precision == precision:
             return self
         other = copy.deepcopy(self)
@@ -115,7 +119,8 @@ class Encoder(nn.Module):
             pooling: "max" as VGG was trained, or "average" as Gatys et al. propose.
 
         Returns:
-            name -> B x C x H/s x W/s (rounded down), s the layer's stride.
+            name -> B x C x H/s x W/s (rounded down), >= 0, in the encoder's precision; s is the
+            layer's stride: 1 for conv1_*, 2, 4, 8, and 16 for conv5_1.
 
         Raises:
             ValueError: for a layer that this encoder does not have.

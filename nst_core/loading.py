@@ -24,7 +24,10 @@ _RANDOM_SEED = 20160627  # the paper's day at CVPR; any fixed number would do
 
 
 class EncoderUnavailable(RuntimeError):
-    """The named encoder's weights cannot be had; the message says what to do."""
+    """The named encoder's weights cannot be had; the message says what to do.
+
+    Raised by `load_encoder`.
+    """
 
 
 def load_encoder(name: str, weights: str | Path | None = None) -> Encoder:
@@ -36,6 +39,9 @@ def load_encoder(name: str, weights: str | Path | None = None) -> Encoder:
             (bundled, distilled from VGG-19 and SqueezeNet: nst_core/weights/README.md).
         weights: for vgg19 and vgg16, a file with torchvision's state dict (.pth or
             .safetensors). Without it: the torch hub cache, then a download.
+
+    Returns:
+        The encoder with weights in float32 (vgg19, vgg16: Simonyan & Zisserman 2015).
 
     Raises:
         ValueError: unknown name, or `weights` for an encoder that takes none.
@@ -97,6 +103,7 @@ def _compact(weights: Path | None) -> Encoder:
     return Encoder("compact", named, sha256, average_pool_gain=1.0)
 
 
+# By the names that `load_encoder` takes: what makes the encoder, of a file of weights or of None.
 ENCODERS: dict[str, Callable[[Path | None], Encoder]] = {
     "vgg19": _vgg19,
     "vgg16": _vgg16,

@@ -26,10 +26,10 @@ def gram_matrix(features: Tensor) -> Tensor:
     Dividing by H W makes the matrix of a large and of a small image comparable.
 
     Args:
-        features: B x C x H x W, float.
+        features: B x C x H x W, float; any range, rectified ones are >= 0.
 
     Returns:
-        B x C x C, float32 or wider.
+        B x C x C, symmetric, float32 or wider.
     """
     if features.dtype == torch.float16:  # its largest number is too small for a sum of squares
         features = features.float()
@@ -73,12 +73,12 @@ def content_loss(features: Tensor, target: Tensor, error: ContentError = "mean")
     """Squared error between feature maps (the paper, eq. 1, where it is half their sum).
 
     Args:
-        features, target: B x C x H x W.
+        features, target: B x C x H x W, float.
         error: "mean": (1/N) sum (F - P)^2 over the N features. "relative": sum (F - P)^2 over
             sum P^2, the share of the target's energy, alike for every encoder and layer.
 
     Returns:
-        B values >= 0.
+        B values >= 0, float32 or wider.
     """
     return squared_distance(features, target) / content_norm(target, error)
 
@@ -132,13 +132,18 @@ def style_loss(
     """L_style = sum_l w_l E_l (the paper, eq. 5).
 
     Args:
-        features: layer -> B x C x H x W.
-        targets: layer -> B x C x C, Gram matrices of the style.
-        layer_weights: layer -> w_l; the layers that count.
-        error: see `style_layer_loss`.
+        features: layer -> B x C x H x W, float.
+        targets: layer -> B x C x C, Gram matrices of the style as `gram_matrix` returns them.
+        layer_weights: layer -> w_l >= 0; the layers that count, at least one.
+        error: of a layer's G and A. "mean": mean of (G - A)^2 over the C^2 entries.
+            "mean_per_feature": the same for Gram matrices that are not divided by H W, over the
+            C H W features. "relative": sum (G - A)^2 over sum A^2.
 
     Returns:
-        B values >= 0.
+        B values >= 0, float32 or wider.
+
+    Raises:
+        KeyError: for a layer that features or targets do not have.
     """
     grams = {layer: gram_matrix(features[layer]) for layer in layer_weights}
     positions = {layer: features[layer].shape[2] * features[layer].shape[3] for layer in grams}
@@ -164,10 +169,11 @@ def total_variation_loss(images: Tensor) -> Tensor:
     """Mean squared difference between neighbouring pixels (Mahendran & Vedaldi 2015, beta = 2).
 
     Args:
-        images: B x 3 x H x W with H, W >= 2.
+        images: B x 3 x H x W with H, W >= 2, float, sRGB around 0..1.
 
     Returns:
-        B values >= 0: the mean over horizontal neighbours plus the mean over vertical ones.
+        B values >= 0, of the images' type: the mean over horizontal neighbours plus the mean over
+        vertical ones.
     """
     horizontal = (images[..., :, 1:] - images[..., :, :-1]).square().mean(dim=(1, 2, 3))
     vertical = (images[..., 1:, :] - images[..., :-1, :]).square().mean(dim=(1, 2, 3))
@@ -186,10 +192,11 @@ def total_loss(
     """L = alpha L_content + beta L_style + gamma L_tv (the paper, eq. 7, with the third term).
 
     Args:
-        content, style, total_variation: B values each.
+        content, style, total_variation: B losses >= 0 each, of one float type.
+        content_weight, style_weight, total_variation_weight: alpha, beta, gamma >= 0.
 
     Returns:
-        B values >= 0.
+        B values >= 0, of that type.
     """
     return (
         content_weight * content + style_weight * style + total_variation_weight * total_variation

@@ -25,7 +25,13 @@ from nst_core.tiling import Block
 
 @dataclass(frozen=True)
 class PairLosses:
-    """Losses of each pair of a batch: B values each, on the device of the images."""
+    """Losses of each pair of a batch: B values >= 0 each, float32, on the device of the images.
+
+    Attributes:
+        content, style, total_variation: before their weights (Gatys et al. 2016, eq. 1 and 5;
+            Mahendran & Vedaldi 2015, beta = 2).
+        total: their sum with the preset's weights (eq. 7).
+    """
 
     content: Tensor
     style: Tensor
@@ -33,24 +39,31 @@ class PairLosses:
     total: Tensor
 
     def of_pair(self, index: int) -> dict[str, float]:
-        """Name -> value for one pair."""
+        """Name -> value for one pair; `index` is its place in the batch, from 0."""
         return {field.name: float(getattr(self, field.name)[index]) for field in fields(self)}
 
     @staticmethod
     def joined(parts: Sequence[PairLosses]) -> PairLosses:
-        """One batch of several."""
+        """The batches that are `parts`, in their order, as one; B values are the sum of theirs."""
         names = [field.name for field in fields(PairLosses)]
         return PairLosses(*(torch.cat([getattr(one, name) for one in parts]) for name in names))
 
     @staticmethod
     def of_pairs(values: Sequence[Mapping[str, float]]) -> PairLosses:
-        """What `of_pair` gave for each, together again."""
+        """What `of_pair` gave for each of B pairs, the `values`: B values again, on the CPU."""
         names = [field.name for field in fields(PairLosses)]
         return PairLosses(*(torch.tensor([one[name] for one in values]) for name in names))
 
+    def stacked(self) -> Tensor:
+        """B x 4, in the order of the fields."""
+        return torch.stack([getattr(self, field.name) for field in fields(self)], dim=1)
+
     def detached(self) -> PairLosses:
-        """The same values without their history."""
+        """The same B values without their history."""
         return PairLosses(*(getattr(self, field.name).detach() for field in fields(self)))
+
+
+LOSSES = tuple(field.name for field in fields(PairLosses))
 
 
 class Objective:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -21,21 +22,53 @@ from nst_core.targets import Targets, targets_of
 _HEARD_EVERY = {"cpu": 1, "cuda": 10}
 
 
+# Takes a pair's place in the list that was given; gives 1 x 3 x h x w in 0..1, on the device.
+Look = Callable[[int], Tensor]
+
+
 @dataclass(frozen=True)
 class Progress:
     """What a listener hears: every iteration on a CPU, every 10 iterations on a GPU.
+
+    Losses are means since a pair was last heard of; each is that of the image before its step.
 
     Attributes:
         pairs: those in the batch, by their place in the list that was given.
         iterations: that each has done, over all scales.
         of: iterations of a pair over all scales, if it does not stop earlier.
-        total_loss: of each, the mean since it was last heard of.
+        height, width: of the images at this scale, in pixels.
+        total_loss: of each (Gatys et al. 2016, eq. 7).
+        content_term, style_term, total_variation_term: of each, what its total loss is the sum
+            of: the losses that `PairLosses` has, times the preset's weights for them.
     """
 
     pairs: tuple[int, ...]
     iterations: tuple[int, ...]
     of: int
+    height: int
+    width: int
     total_loss: tuple[float, ...]
+    content_term: tuple[float, ...]
+    style_term: tuple[float, ...]
+    total_variation_term: tuple[float, ...]
+    _look: Look = field(repr=False, compare=False)
+
+    def image(self, pair: int) -> Tensor:
+        """What a pair has come to, as its `StylizedPair.image` would be, at this scale's size.
+
+        It is made when it is asked for, and only while the listener is called: then the batch
+        moves on.
+
+        Args:
+            pair: one of `pairs`.
+
+        Returns:
+            3 x height x width, float32, sRGB in 0..1, on the CPU.
+
+        Raises:
+            ValueError: for a pair that is not in the batch, and later.
+        """
+        return self._look(pair)[0].cpu()
 
 
 Listener = Callable[[Progress], None]
@@ -91,9 +124,11 @@ class Fitting:
         self._places: dict[tuple[int, int], int] = {}
 
     def limit(self, scale: SizedScale, wanted: int) -> int:
+        """At most `wanted` places: as many pairs of that scale as are known to fit."""
         return min(wanted, self._places.get((scale.height, scale.width), wanted))
 
     def halve(self, scale: SizedScale, places: int) -> int:
+        """Remember that so many places were too many; returns half as many."""
         self._places[scale.height, scale.width] = places // 2
         return places // 2
 
@@ -147,10 +182,11 @@ def _until_empty(
         for _ in range(steps):
             batch.step()
         losses = batch.take_losses()
-        for curve, loss in zip(curves, losses):
-            curve.add(steps, loss)
+        for curve, of_place in zip(curves, losses):
+            curve.add(steps, of_place["total"])
         if on_progress:
-            on_progress(_progress(seated, curves, losses, steps, scale))
+            with _standing_still(batch, seated) as look:
+                on_progress(_progress(objective, seated, curves, losses, steps, scale, look))
         leaving = [
             place
             for place, one in enumerate(seated)
@@ -199,20 +235,55 @@ def _stop_reason(objective: Objective, curve: LossCurve, scale: SizedScale) -> S
     return "iterations" if curve.iterations == scale.iterations else None
 
 
+@contextmanager
+def _standing_still(batch: Batch, seated: Sequence[Underway | None]) -> Iterator[Look]:
+    """How to look at the pairs of a batch, for the time of the block."""
+    places = {one.index: place for place, one in enumerate(seated) if one}
+
+    def look(pair: int) -> Tensor:
+        if pair not in places:
+            raise ValueError(
+                f"pair: {pair} is not in the batch; expected one of the progress's pairs, and to "
+                "be asked while the listener is called"
+            )
+        images, _ = batch.results([places[pair]], with_losses=False)
+        return images
+
+    try:
+        yield look
+    finally:
+        places.clear()
+
+
 def _progress(
+    objective: Objective,
     seated: Sequence[Underway | None],
     curves: Sequence[LossCurve],
-    losses: Sequence[float],
+    losses: Sequence[Mapping[str, float]],
     steps: int,
     scale: SizedScale,
+    look: Look,
 ) -> Progress:
     heard = [
-        (one.index, one.iterations + curve.iterations, loss / steps)
-        for one, curve, loss in zip(seated, curves, losses)
-        if one
+        (one, curve, sums) for one, curve, sums in zip(seated, curves, losses) if one is not None
     ]
-    indices, iterations, means = zip(*heard)
-    return Progress(indices, iterations, scale.of, means)
+
+    def means(loss: str, weight: float = 1.0) -> tuple[float, ...]:
+        return tuple(weight * sums[loss] / steps for _, _, sums in heard)
+
+    preset = objective.preset
+    return Progress(
+        pairs=tuple(one.index for one, _, _ in heard),
+        iterations=tuple(one.iterations + curve.iterations for one, curve, _ in heard),
+        of=scale.of,
+        height=scale.height,
+        width=scale.width,
+        total_loss=means("total"),
+        content_term=means("content", preset.content_weight),
+        style_term=means("style", preset.style_weight),
+        total_variation_term=means("total_variation", preset.total_variation_weight),
+        _look=look,
+    )
 
 
 def _taken_out(

@@ -24,7 +24,7 @@ class Style:
 
     Attributes:
         image: 3 x H x W, float, sRGB in 0..1, of any size.
-        weight: its share among the styles of the pair, > 0.
+        weight: its share among the styles of the pair, > 0 and <= 1e6.
         key: names this very image (the hash of its bytes, and its size), so that its Gram
             matrices can be kept; None: they are not.
     """
@@ -44,11 +44,11 @@ class Pair:
         styles: one or more; their Gram matrices are averaged by weight.
         strength: in 0..1. The style target is (1 - strength) Gram(content) + strength Gram(style):
             0 keeps the content's own statistics, 1 asks for the style's.
-        seed: of the noise it may start from.
+        seed: of the noise it may start from, a whole number of 64 bits.
         preserve_color: "luminance" transfers brightness only; "match" gives the style the
             content's colours first (Gatys et al. 2017, sections 5.2 and 5.1).
-        mask: H x W in 0..1, where style goes; elsewhere the content stays. Softened edges of a
-            few pixels hide the seam.
+        mask: H x W, float, in 0..1, where style goes; elsewhere the content stays (Gatys et al.
+            2017, section 4). Softened edges of a few pixels hide the seam.
     """
 
     content: Tensor
@@ -65,7 +65,8 @@ class StylizedPair:
 
     Attributes:
         image: 3 x H x W, float32, sRGB in 0..1, the size of the content, on the CPU.
-        start, end: losses of the initial image and of the result, both at full size.
+        start, end: name -> loss of the initial image and of the result, both at full size, as
+            `PairLosses` has them; nan after "not_finite".
         iterations: over all scales.
         stop_reason: of the last scale; after "not_finite" the image is not usable.
         precision: that the convolutions were computed in.

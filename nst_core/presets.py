@@ -57,7 +57,12 @@ def _one_of(names: Any) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """One step of a coarse-to-fine optimisation: `fraction` of the full size, for `iterations`."""
+    """One step of a coarse-to-fine optimisation (Gatys et al. 2017, section 6).
+
+    Attributes:
+        fraction: of the full size, > 0 and <= 1.
+        iterations: 1..1,000,000.
+    """
 
     fraction: float
     iterations: int
@@ -69,22 +74,28 @@ class Preset:
 
     Attributes:
         encoder: the encoder that the source used.
-        size: long side of the content image in pixels; smaller images keep their size.
+        size: long side of the content image in pixels, >= 16; smaller images keep their size.
         pooling: of the encoder.
         initial: the image the optimisation starts from.
-        optimiser, learning_rate: for "lbfgs" the learning rate is the length of its step.
-        adam_betas: decay of Adam's two running means (Kingma & Ba 2015).
-        scales: coarse to fine; the result of one is the initial image of the next.
-        least_fall: a pair leaves a scale before its iterations are over once the mean loss of
-            its last 10 is at most this share below that of 20 iterations before; 0: never.
+        optimiser: "adam", "lbfgs" or "sgd".
+        learning_rate: > 0; for "lbfgs" the length of its step.
+        adam_betas: decay of Adam's two running means, 0..0.9999 each (Kingma & Ba 2015).
+        scales: coarse to fine, the last at fraction 1; the result of one is the initial image of
+            the next.
+        least_fall: in 0..1; a pair leaves a scale before its iterations are over once the mean
+            loss of its last 10 is at most this share below that of 20 iterations before; 0: never.
         style_shape: the style image is resized to the content's long side, or to its very shape.
-        content_layers, style_layers: layer -> weight inside its loss.
-        content_weight, style_weight, total_variation_weight: alpha, beta, gamma of the total loss.
+        content_layers, style_layers: layer -> weight >= 0 inside its loss, at least one.
+        content_weight, style_weight, total_variation_weight: alpha, beta, gamma >= 0 of the total
+            loss (Gatys et al. 2016, eq. 7).
         content_error, style_error: how an error is normalised (nst_core.losses).
         pixels: the optimiser moves sRGB values, held in 0..1 after each step ("rgb"), or
             ImageNet-normalised values, cut to the range once at the end ("imagenet").
         precision: of the convolutions; pixels, losses and the optimiser stay in float32. "auto"
             is the fastest that the device computes in (nst_core.precision).
+
+    Raises:
+        ValueError: naming the field, its value and what was expected.
     """
 
     encoder: str
@@ -248,6 +259,7 @@ def resolve_preset(name: str, overrides: Mapping[str, Any] | None = None) -> Pre
     """The preset called `name` with some of its fields replaced.
 
     Args:
+        name: out of `PRESETS`: "fast", "gatys2016" or "report2019".
         overrides: field of `Preset` -> value; `scales` as a list of [fraction, iterations].
 
     Raises:

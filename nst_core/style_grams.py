@@ -41,7 +41,13 @@ class StyleGrams:
         self._lock = threading.Lock()
 
     def get(self, key: str, device: str, compute: Callable[[], Grams]) -> Grams:
-        """The matrices of this key, on this device, where `compute` leaves them."""
+        """The matrices of this key: layer -> 1 x C x C, float32, on this device.
+
+        Args:
+            key: says all that they depend on.
+            device: as text, "cpu" or "cuda:0"; where `compute` leaves them.
+            compute: makes them where they are not kept yet.
+        """
         place = (key, device)
         with self._lock:
             if place in self._kept:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -41,7 +41,8 @@ class Stylized:
 
     Attributes:
         images: B x 3 x H x W, float32, sRGB in 0..1, the size of the content.
-        start, end: losses of the initial image and of the result, both at full size.
+        start, end: losses of the initial image and of the result, both at full size, B values
+            each, before their weights but for `total`.
         iterations: per pair, over all scales.
         stop_reason: per pair; after "not_finite" the pair's image is not usable.
         precision: per pair, that the convolutions were computed in.
@@ -110,11 +111,19 @@ class Stylizer:
         self._fitting = Fitting()
 
     def check(self, pair: Pair) -> None:
-        """Raises ValueError naming what of a pair cannot be used, its value and the range."""
+        """See whether a pair can be stylized.
+
+        Raises:
+            ValueError: naming what of it cannot be used, its value and the range.
+        """
         check_pair(pair, self._min_side_px)
 
     def pixels_in_all(self, height: int, width: int) -> int:
-        """Pixels times iterations, over all scales, of a pair whose content has this size."""
+        """Pixels times iterations, over all scales, of a pair: what its time grows with.
+
+        Args:
+            height, width: of its content, in pixels.
+        """
         scales = self._scales(height, width)
         return sum(scale.height * scale.width * scale.iterations for scale in scales)
 
@@ -124,8 +133,10 @@ class Stylizer:
         """(height, width) that a style image can be shrunk to and lose nothing here.
 
         Args:
-            style_size, content_size: (height, width) in pixels; the style's own size is the
-                largest that is answered.
+            style_size, content_size: (height, width) in pixels.
+
+        Returns:
+            At most the style's own size.
         """
         seen = size_of_style(self.preset, self._min_side_px, style_size, content_size)
         factor = max(a / b for a, b in zip(seen, style_size))
@@ -143,13 +154,18 @@ class Stylizer:
     ) -> Iterator[tuple[int, StylizedPair]]:
         """Stylize pairs whose contents have one shape; hand out each as soon as it is done.
 
+        The loss is that of Gatys et al. 2016, eq. 7, with a total-variation term; masks are those
+        of Gatys et al. 2017, section 4.
+
         `batch` pairs are optimised at once. When one is done the next takes its place. The result
         of a pair depends on no other, up to rounding; with batch 1, to the last bit.
 
         Args:
+            pairs: contents of 3 x H x W each, styles of any sizes; see `Pair`.
             batch: None for 1 on a CPU, and on a GPU for a number that suits the size; halved
                 when memory runs out, and remembered.
-            on_progress: may raise to stop.
+            on_progress: called with `Progress` after each iteration (on a GPU, every 10); may
+                raise to stop.
 
         Returns:
             (place in `pairs`, result) of each, in the order in which they are done.
@@ -167,25 +183,27 @@ class Stylizer:
         whole = isinstance(batch, int) and not isinstance(batch, bool)
         if batch is not None and (not whole or batch < 1):
             raise ValueError(f"batch: expected a whole number >= 1, got {batch!r}")
-        return self._each(pairs, batch, on_progress) if pairs else iter(())
+        return self._each(dict(enumerate(pairs)), batch, on_progress) if pairs else iter(())
 
     # Gradients are needed here, whatever the caller has turned off.
     @torch.inference_mode(False)
     def _each(
-        self, pairs: Sequence[Pair], batch: int | None, on_progress: Listener | None
+        self, pairs: Mapping[int, Pair], batch: int | None, on_progress: Listener | None
     ) -> Iterator[tuple[int, StylizedPair]]:
-        height, width = pairs[0].content.shape[1:]
-        if any(pair.mask is not None for pair in pairs):
+        height, width = next(iter(pairs.values())).content.shape[1:]
+        if any(pair.mask is not None for pair in pairs.values()):
             everywhere = torch.ones(height, width)
-            pairs = [
-                pair if pair.mask is not None else replace(pair, mask=everywhere) for pair in pairs
-            ]
-        underway = [self._prepared(index, pair) for index, pair in enumerate(pairs)]
+            pairs = {
+                index: pair if pair.mask is not None else replace(pair, mask=everywhere)
+                for index, pair in pairs.items()
+            }
+        underway = [self._prepared(index, pair) for index, pair in pairs.items()]
         spoilt: list[Underway] = []
+        listener = None if on_progress is None else self._shown_in_color(pairs, on_progress)
         for scale in self._scales(height, width):
             places = batch or self.suitable_batch(scale.height, scale.width)
             through = through_scale(
-                self._objective, underway, scale, places, self._fitting, on_progress
+                self._objective, underway, scale, places, self._fitting, listener
             )
             underway = []
             for one in through:
@@ -218,12 +236,17 @@ class Stylizer:
             content: B x 3 x H x W, float, sRGB in 0..1; sides at least the stride of the
                 deepest layer (16 px for conv5_1) and at most 32:1.
             style: B x 3 x H' x W', or B tensors of 3 x H' x W' of any sizes, likewise.
-            strength, seeds: per pair; see `Pair`, whose defaults they have.
+            strength, seeds: B values each; see `Pair`, whose defaults they have.
             preserve_color: see `Pair`.
-            on_progress: called after each iteration (on a GPU, every 10); may raise to stop.
+            on_progress: called with `Progress` after each iteration (on a GPU, every 10); may
+                raise to stop.
+
+        Returns:
+            B images of the content's size, with losses and how each pair ended.
 
         Raises:
             ValueError: naming the argument, its value and the range.
+            torch.OutOfMemoryError: if a single pair does not fit the device.
         """
         if not isinstance(content, Tensor) or content.ndim != 4 or content.shape[0] == 0:
             raise ValueError(
@@ -262,7 +285,11 @@ class Stylizer:
         )
 
     def suitable_batch(self, height: int, width: int) -> int:
-        """Pairs of this size that are optimised at once unless told otherwise."""
+        """Pairs that are optimised at once unless told otherwise, >= 1.
+
+        Args:
+            height, width: of their contents, in pixels.
+        """
         share = _PIXELS_OF_THAT_BATCH / (height * width)
         return max(1, round(_MOST_PAIRS[self.device.type] * min(1.0, share)))
 
@@ -328,11 +355,28 @@ class Stylizer:
         image, start, end = done.image, done.start, done.end
         if done.stop_reason == "not_finite":
             image, start, end = done.initial.clamp(0, 1), _NO_LOSSES, _NO_LOSSES
-        elif pair.preserve_color == "luminance":
-            image = color.with_color_of(image, self._own(pair.content).unsqueeze(0))
+        else:
+            image = self._in_color(pair, image)
         return StylizedPair(
             image[0].cpu(), start, end, done.iterations, done.stop_reason, self.precision
         )
+
+    def _in_color(self, pair: Pair, image: Tensor) -> Tensor:
+        """What was optimised, 1 x 3 x h x w, in the colours that the pair's result has."""
+        if pair.preserve_color != "luminance":
+            return image
+        content = resize(self._own(pair.content).unsqueeze(0), *image.shape[2:])
+        return color.with_color_of(image, content)
+
+    def _shown_in_color(self, pairs: Mapping[int, Pair], on_progress: Listener) -> Listener:
+        def told(progress: Progress) -> None:
+            def look(index: int) -> Tensor:
+                image = progress._look(index)
+                return self._in_color(pairs[index], image)
+
+            on_progress(replace(progress, _look=look))
+
+        return told
 
     def _again_in_float32(
         self, pair: Pair, index: int, on_progress: Listener | None
@@ -344,12 +388,7 @@ class Stylizer:
             style_grams=self._style_grams,
             tile_px=self._tile_px,
         )
-
-        def told(progress: Progress) -> None:
-            if on_progress:
-                on_progress(replace(progress, pairs=(index,)))
-
-        ((_, done),) = exact.each([pair], batch=1, on_progress=told)
+        ((_, done),) = exact._each({index: pair}, 1, on_progress)
         return replace(done, restarted=True)
 
 

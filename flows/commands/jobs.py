@@ -24,8 +24,8 @@ from flows.commands.stopping import is_of_signal
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
 
-    from flows.dataset import Summary
     from flows.folder import FolderJob
+    from flows.summary import Summary
     from manifests.reading import ReadManifest
 
 JobArgument = Annotated[

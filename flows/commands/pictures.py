@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
@@ -23,13 +23,25 @@ from flows.commands.running import run_manifest
 def stylize(
     content: Annotated[Path, typer.Argument(help="Content image.")],
     style: Annotated[Path, typer.Argument(help="Style image.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write: .jpg or .png.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write: .jpg, .png or .webp.")
+    ],
     encoder: Annotated[str, typer.Option("--encoder", help=ENCODERS_HELP)] = "compact",
     weights: WeightsOption = None,
     preset: PresetOption = "fast",
     size: SizeOption = None,
     strength: StrengthOption = 1.0,
     preserve_color: ColorOption = "no",
+    trace: Annotated[
+        Optional[Path], typer.Option("--trace", help="Animation of its way there: a .webp file.")
+    ] = None,
+    trace_every: Annotated[
+        Optional[int],
+        typer.Option("--trace-every", help="Iterations from frame to frame; else about 40 frames."),
+    ] = None,
+    curve: Annotated[
+        Optional[Path], typer.Option("--curve", help="Plot of its losses: a .png file.")
+    ] = None,
 ) -> None:
     """Stylize one picture."""
     with one_sentence_errors():
@@ -45,9 +57,15 @@ def stylize(
             size=size,
             strength=strength,
             preserve_color=preserve_color,
+            trace=trace,
+            trace_every=trace_every,
+            curve=curve,
             console=error_console,
         )
         say(f"{output}: loss {losses[0]:.4g} → {losses[1]:.4g}")
+        for file, shows in ((trace, "how it came about"), (curve, "its losses")):
+            if file is not None:
+                say(f"{file}: {shows}")
 
 
 def folder(

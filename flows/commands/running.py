@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from flows.commands.console import (
     INTERRUPTED,
     SOME_FAILED,
+    error_console,
     out_console,
     say,
 )
 from flows.commands.stopping import status_of, stopped_by_signals
 
 if TYPE_CHECKING:
-    from flows.dataset import Summary
+    from flows.summary import Summary
+    from manifests.reading import ReadManifest
 
 _FAILURES_SHOWN = 20
 
@@ -33,16 +35,21 @@ def run_manifest(
 ) -> int:
     """Run the flow under a Prefect server; exit status."""
     from flows.reading import output_folder, read_for_run
-    from flows.server import home_of, prefect_server
+    from flows.server import home_of, prefect_server, users_own
     from flows.workers.runners import check_runner
 
     check_runner(runner, dask_address)
     read = read_for_run(manifest, out, encoder, weights)
 
+    # That keeps a record of each run, also of one that does nothing.
+    is_users_server = users_own()
+
     def checked() -> None:
         from flows.job import check_manifest
 
         check_manifest(read)
+        if not is_users_server and (summary := _nothing_to_do(read, retry_failed)):
+            raise _Done(summary)
         import flows.dataset  # noqa: F401  # takes seconds, in which the server comes up too
 
     def run() -> Summary:
@@ -59,8 +66,33 @@ def run_manifest(
             dask_address=dask_address,
         )
 
-    with prefect_server(home_of(output_folder(read)), meanwhile=checked):
-        return run_shown(run)
+    try:
+        with prefect_server(home_of(output_folder(read)), meanwhile=checked):
+            return run_shown(run)
+    except _Done as done:
+        say(f"0 of {done.summary.dataset} images to make")
+        return _report(done.summary)
+
+
+class _Done(Exception):
+    """There is nothing to do, which was seen before the server was up."""
+
+    def __init__(self, summary: Summary) -> None:
+        self.summary = summary
+
+
+def _nothing_to_do(read: ReadManifest, retry_failed: bool) -> Summary | None:
+    from flows.job import prepare
+    from flows.nothing_to_do import nothing_to_do
+    from flows.reading import output_folder
+    from manifests.in_use import in_use
+    from manifests.settled import is_perhaps_settled
+
+    out = output_folder(read)
+    if not is_perhaps_settled(out):
+        return None
+    with in_use(out), error_console.status("reading files"):
+        return nothing_to_do(prepare(read), retry_failed)
 
 
 def run_shown(run: Callable[[], Summary]) -> int:

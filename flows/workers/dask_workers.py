@@ -33,7 +33,7 @@ from flows.workers.devices import seeing_only
 from flows.workers.runners import Workers
 from flows.workers.station import Errand, leave_run, stop_run, work_on_dask
 from flows.workers.worker_process import stop_passed_on
-from flows.workshop import WorkersError
+from flows.workshop import WHAT_TO_DO, WorkersError
 from manifests.chunks import Chunk
 
 _ANSWER_TIMEOUT_S = 10.0
@@ -43,7 +43,6 @@ _TELL_TIMEOUT_S = 2.0
 _POLL_S = 0.5
 # A chunk whose worker dies is repeated so often; then its bases are tried one by one.
 _REPEATS = 1
-_WHAT_TO_DO = "what is on record is kept; to go on, give the same command again"
 
 
 @contextmanager
@@ -81,7 +80,7 @@ def dask_workers(job: Job, chunks: int, control: Control, address: str | None) -
             try:
                 return _result(send(alone=True), presence, control)
             except KilledWorker as killed:
-                raise WorkersError(f"{killed}; {_WHAT_TO_DO}") from None
+                raise WorkersError(f"{killed}; {WHAT_TO_DO}") from None
 
         # One more than they work on is underway to each worker.
         yield Workers(work, sum(threads.values()) + len(threads), devices)
@@ -203,7 +202,7 @@ def _result(future: Future[ChunkDone], presence: _Presence, control: Control) ->
         presence.check()
     if future.cancelled():
         control.check()
-        raise WorkersError(f"the Dask scheduler is gone; {_WHAT_TO_DO}")
+        raise WorkersError(f"the Dask scheduler is gone; {WHAT_TO_DO}")
     return future.result()
 
 
@@ -228,7 +227,7 @@ class _Presence:
         if now_s - self.seen_s > _NOBODY_TIMEOUT_S:
             raise WorkersError(
                 f"the Dask cluster has had no worker for {_NOBODY_TIMEOUT_S:.0f} s; start some: "
-                f"{_WHAT_TO_DO}"
+                f"{WHAT_TO_DO}"
             )
 
     def _anybody(self) -> bool:

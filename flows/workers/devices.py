@@ -25,14 +25,13 @@ from flows.workers.worker_process import (
     stop_passed_on,
     worked_at,
 )
-from flows.workshop import Order
+from flows.workshop import WHAT_TO_DO, Order
 from manifests.chunks import Chunk
 
 Work = Callable[[Chunk], ChunkDone]
 
 # How torch words what leaves a GPU unusable for the process.
 _BROKEN_DEVICE = ("CUDA error", "cuDNN error")
-_WHAT_TO_DO = "what is on record is kept; to go on, give the same command again"
 
 
 class DeviceLost(RuntimeError):
@@ -115,7 +114,7 @@ def _worked_at(place: Connection, worker: _Worker, chunk: Chunk, control: Contro
     try:
         answer = worked_at(place, worker.process, chunk, control)
     except ProcessEnded as ended:
-        message = f"{worker.device}: its process ended with {ended.how}; {_WHAT_TO_DO}"
+        message = f"{worker.device}: its process ended with {ended.how}; {WHAT_TO_DO}"
         raise DeviceLost(message) from None
     if isinstance(answer, Raised):
         there = RuntimeError(f"in the process of {worker.device}:\n{answer.traceback}")
@@ -126,5 +125,5 @@ def _worked_at(place: Connection, worker: _Worker, chunk: Chunk, control: Contro
 def as_lost(device: torch.device, error: Exception) -> Exception:
     """The error, or a DeviceLost in its place where it says that the device broke down."""
     if isinstance(error, RuntimeError) and str(error).startswith(_BROKEN_DEVICE):
-        return DeviceLost(f"{device}: {str(error).splitlines()[0]}; {_WHAT_TO_DO}")
+        return DeviceLost(f"{device}: {str(error).splitlines()[0]}; {WHAT_TO_DO}")
     return error

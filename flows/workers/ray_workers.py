@@ -6,7 +6,6 @@ there, which keeps its encoder from chunk to chunk.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -21,10 +20,10 @@ from ray.exceptions import ActorDiedError, GetTimeoutError, RayActorError, RayTa
 
 from flows.job import Job
 from flows.progress import ChunkDone, Control, Stopped
-from flows.workers.runners import Workers
+from flows.workers.runners import Workers, is_existing_ray
 from flows.workers.station import Errand, Station
 from flows.workers.worker_process import stop_passed_on
-from flows.workshop import WorkersError
+from flows.workshop import WHAT_TO_DO, WorkersError
 from manifests.chunks import Chunk
 
 _STOP_TIMEOUT_S = 5.0
@@ -34,7 +33,6 @@ _POLL_S = 0.5
 _REPEATS = 1
 # Nothing is stored in it; Ray takes no less.
 _OBJECT_STORE_BYTES = 80 * 2**20
-_WHAT_TO_DO = "what is on record is kept; to go on, give the same command again"
 
 
 @contextmanager
@@ -72,14 +70,14 @@ def ray_workers(job: Job, chunks: int, control: Control) -> Iterator[Workers]:
 
         stack.enter_context(stop_passed_on(control, tell_to_stop))
         devices = ("the workers' of a Ray cluster",)
-        if "RAY_ADDRESS" not in os.environ:
+        if not is_existing_ray():
             devices = tuple(map(str, job.devices))
         yield Workers(_worked_by(stations * places, control), len(stations) * places, devices)
 
 
 def _gpus_each(job: Job, room: Mapping[str, float]) -> int:
     """GPUs of a worker: one where the cluster has any, for whoever starts a run may have none."""
-    if "RAY_ADDRESS" in os.environ:
+    if is_existing_ray():
         return int(job.stylizer is not None and room.get("GPU", 0) >= 1)
     return sum(device.type == "cuda" for device in job.devices[:1])
 
@@ -95,13 +93,13 @@ def _worked_by(stations: list[Any], control: Control) -> Callable[[Chunk], Chunk
             try:
                 return _result(station.work.remote(chunk, alone), control)
             except ActorDiedError as error:
-                raise WorkersError(f"a Ray worker cannot start: {error}; {_WHAT_TO_DO}") from None
+                raise WorkersError(f"a Ray worker cannot start: {error}; {WHAT_TO_DO}") from None
             except RayActorError as error:
                 died = error
                 _wait_until_back(station, control)
             finally:
                 free.put(station)
-        raise WorkersError(f"a Ray worker died again and again: {died}; {_WHAT_TO_DO}")
+        raise WorkersError(f"a Ray worker died again and again: {died}; {WHAT_TO_DO}")
 
     return work
 
@@ -118,7 +116,7 @@ def _wait_until_back(station: Any, control: Control) -> None:
             continue
         except RayActorError:
             time.sleep(_POLL_S)
-    raise WorkersError(f"a Ray worker died and did not start again; {_WHAT_TO_DO}")
+    raise WorkersError(f"a Ray worker died and did not start again; {WHAT_TO_DO}")
 
 
 def _result(of: ray.ObjectRef, control: Control) -> ChunkDone:
@@ -139,7 +137,7 @@ def _cluster(job: Job, chunks: int) -> Iterator[None]:
     """Ours leaves nothing on the disk."""
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
     with ExitStack() as stack:
-        if "RAY_ADDRESS" not in os.environ:
+        if not is_existing_ray():
             each = min(len(job.devices) * job.lanes.count, chunks)
             settings |= {
                 "num_cpus": each * job.lanes.threads,

@@ -58,6 +58,16 @@ def check_runner(runner: str, dask_address: str | None) -> None:
         _guard_ray()
 
 
+def is_existing_ray() -> bool:
+    """Whether the user has named a Ray cluster that runs."""
+    return "RAY_ADDRESS" in os.environ
+
+
+def is_of_this_machine(runner: str, dask_address: str | None) -> bool:
+    """Whether the devices of this machine do the work; an existing cluster has its own."""
+    return dask_address is None and not (runner == "ray" and is_existing_ray())
+
+
 def check_answers(dask_address: str) -> None:
     """Raises WorkersError if no cluster that can be used answers there."""
     from flows.workers.dask_workers import connected
@@ -74,7 +84,7 @@ def _guard_ray() -> None:
         WorkersError: it was imported before, without.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if "RAY_ADDRESS" in os.environ:
+    if is_existing_ray():
         return
     if "ray" in sys.modules and "RAY_AUTH_MODE" not in os.environ:
         raise WorkersError(

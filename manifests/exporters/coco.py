@@ -27,6 +27,7 @@ from manifests.stores import names_in
 _MADE = re.compile(r"instances_[^/]+\.json")
 _CENTER_PX = 0.5
 _DECIMALS = 3  # as metadata.jsonl has them
+_CLASSES_BESIDE = "classes of whole images, which the format has not, in `label` of images only"
 _MORE_OF_IMAGES = (
     *("variant_id", "source_id", "group_id", "kind", "label", "content_path", "style_path"),
     *("mask_file_name", "mask_path"),
@@ -94,6 +95,8 @@ def _write_split(
         for row in dataset.rows(split):
             image_id = numbers.of(_image_key(row))
             images.add(_image(row, image_id))
+            if row.get("label"):
+                written.notes[_CLASSES_BESIDE] += 1
             for index, annotation in enumerate(_annotations(row, image_id, category_ids)):
                 annotations.add({"id": numbers.of(_object_key(row, index)), **annotation})
         file.write(b'],\n"annotations": [')

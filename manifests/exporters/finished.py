@@ -45,6 +45,7 @@ class FinishedDataset:
 
     @property
     def name(self) -> str:
+        """The manifest's, else that of the folder."""
         return str(self.about.get("manifest", {}).get("name", self.out.name))
 
     @property
@@ -58,6 +59,7 @@ class FinishedDataset:
         return local_folder(self.out) / "tmp"
 
     def index(self, split: str) -> Place:
+        """Where the rows of a split are."""
         return self.out / split / "metadata.jsonl"
 
     def rows(self, split: str) -> Iterator[Row]:
@@ -99,6 +101,7 @@ class FinishedDataset:
         return row
 
     def image(self, split: str, row: Row) -> Place:
+        """Where the image of a row is."""
         return self.out.joinpath(split, row["file_name"])
 
     def mask(self, split: str, row: Row) -> Place | None:
@@ -112,6 +115,7 @@ class FinishedDataset:
         return objects_of(named(objects_column_of(row), names))
 
     def relatives(self, split: str) -> Iterator[Relative]:
+        """What each row of a split descends from and belongs to."""
         for row in self.rows(split):
             name = str(row.get("content_path", row["file_name"]))
             yield Relative(row.get("source_id") or "", row.get("group_id") or "", name)

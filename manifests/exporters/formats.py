@@ -15,6 +15,7 @@ from manifests.exporters.webdataset import write_webdataset
 from manifests.exporters.written import Written
 from manifests.exporters.yolo import write_yolo
 from manifests.lineage import check_lineage
+from manifests.settled import unsettle
 from manifests.storage import Place
 
 FORMATS: dict[str, Callable[[FinishedDataset], Written]] = {
@@ -29,6 +30,13 @@ FORMATS: dict[str, Callable[[FinishedDataset], Written]] = {
 def export(out: Place, formats: Sequence[str]) -> Iterator[Written]:
     """Write a finished dataset in each format, one after the other, from what is in OUT alone.
 
+    Args:
+        out: the folder of a finished dataset, or its URL.
+        formats: names out of `FORMATS`.
+
+    Returns:
+        What each came to, as soon as it is written.
+
     Raises:
         ValueError: a format that there is not; nothing was written.
         ManifestError: there is no finished dataset; nothing was written.
@@ -39,6 +47,7 @@ def export(out: Place, formats: Sequence[str]) -> Iterator[Written]:
         raise ValueError(f"expected formats among {', '.join(FORMATS)}, got {', '.join(unknown)}")
     dataset = read_finished(out)
     check_lineage(dataset.splits, dataset.relatives)
+    unsettle(out)
     for format in dict.fromkeys(formats):
         yield FORMATS[format](dataset)
 

@@ -36,6 +36,7 @@ class Numbers:
         self._taken: set[int] = set()
 
     def of(self, key: str) -> int:
+        """The number of a key; of one whose number clashes, another that is free."""
         number = _number(key)
         if number not in self._clashing:
             return number

@@ -62,6 +62,7 @@ def parquet_files(out: Place) -> list[Place]:
 
 
 def parquet_name(split: str) -> str:
+    """The name in OUT of a split's rows as Parquet."""
     return f"metadata_{split}.parquet"
 
 

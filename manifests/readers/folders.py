@@ -18,6 +18,7 @@ _REPEATED = re.compile(r"(?:\*\*/){2,}")
 
 
 def is_glob(path: str) -> bool:
+    """Whether a path of a manifest is a pattern."""
     return any(character in path for character in _MAGIC)
 
 

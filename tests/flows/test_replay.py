@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.replay import CannotReplay, differences, origins_of, psnr_db, replay
+from flows.replay import CannotReplay, Origins, differences, origins_of, psnr_db, replay
 from manifests.errors import ManifestError
 from manifests.exporters.finished import FinishedDataset, Row, read_finished
 from manifests.schema import Manifest
@@ -95,6 +95,65 @@ def test_a_row_of_an_older_version_is_named(dataset: FinishedDataset) -> None:
     row = {name: value for name, value in _of(dataset, "original").items() if name != "pair_id"}
     with pytest.raises(CannotReplay, match="its row is of an older gramflow"):
         replay(origins_of(dataset), row)
+
+
+ODD_PARAMETERS: list[tuple[dict[str, Any], str]] = [
+    ({"scales": None}, "stylize_parameters: lacks scales; `gramflow run` writes"),
+    ({"size": "original"}, "lacks working_size beside size original"),
+    ({"swirl": 3}, r"stylize_parameters: gramflow .* does not know 'swirl'; replay with"),
+    ({"size": "big"}, "size: expected a whole number >= 16, got 'big'"),
+    ({"size": 1}, "size: expected a whole number >= 16, got 1"),
+    ({"size": 1e300}, "size: expected a whole number >= 16"),
+    ({"scales": 7}, r"scales: expected a list of \[fraction, iterations\], got 7"),
+    ({"content_layers": {"conv9_9": 1}}, "content_layers: expected one of conv1_1"),
+    ({"adam_betas": {}}, "adam_betas: expected a list of two numbers"),
+    ({"optimiser": []}, r"optimiser: expected one of adam, lbfgs, sgd, got \[\]"),
+    ({"preserve_color": {}}, "preserve_color: expected no, luminance, match"),
+]
+NO_PARAMETERS = [
+    ("", "stylize_parameters: is not JSON"),
+    ("[" * 100_000, "stylize_parameters: is not JSON"),
+    ("[1]", r"stylize_parameters: expected an object, got \[1\]; `gramflow run` writes"),
+]
+
+
+def test_odd_parameters_of_a_stranger_are_named(dataset: FinishedDataset) -> None:
+    origins, row = origins_of(dataset), _of(dataset, "stylized")
+    parameters = json.loads(row["stylize_parameters"])
+    texts = list(NO_PARAMETERS)
+    for changes, expected in ODD_PARAMETERS:
+        changed = (parameters | changes).items()
+        kept = {name: value for name, value in changed if value is not None}
+        texts.append((json.dumps(kept), expected))
+    for text, expected in texts:
+        with pytest.raises(CannotReplay, match=expected):
+            replay(origins, row | {"stylize_parameters": text})
+
+
+def test_whatever_column_is_missing_or_odd_is_one_sentence(dataset: FinishedDataset) -> None:
+    """As text or numbers, which `read_finished` has seen to."""
+    origins = origins_of(dataset)
+    refusals = []
+    for kind in ("original", "augmented", "stylized", "stylized_augmented"):
+        row = _of(dataset, kind)
+        for column in row:
+            for changed in (
+                {name: value for name, value in row.items() if name != column},
+                row | {column: "odd" if isinstance(row[column], str) else 10**9},
+            ):
+                try:
+                    replay(origins, changed)
+                except CannotReplay as error:
+                    refusals.append(str(error))
+    assert refusals
+    assert all(len(one.splitlines()) == 1 for one in refusals)
+    assert "lacks recipe_index; `gramflow run`" in _refusal(origins, row, "recipe_index")
+
+
+def _refusal(origins: Origins, row: Row, column: str) -> str:
+    with pytest.raises(CannotReplay) as refused:
+        replay(origins, {name: value for name, value in row.items() if name != column})
+    return str(refused.value)
 
 
 def test_another_encoder_is_named(dataset: FinishedDataset) -> None:

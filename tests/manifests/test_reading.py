@@ -197,6 +197,7 @@ def test_a_wrong_field_is_named_with_its_line(
 WRONG_ELSEWHERE = [
     ("version: 1", "version: 2", 1, "version", "expected 1, got 2"),
     ("version: 1", "version: '1'", 1, "version", "expected 1, got '1'"),
+    ("version: 1", "version: true", 1, "version", "expected 1, got True"),
     ("version: 1", "# none", 2, "version", "is required"),
     ("name: small", "name: a/b", 2, "name", "letters, digits, '_', '.', '-'"),
     ("name: small", "name: .hidden", 2, "name", "no leading '.'"),

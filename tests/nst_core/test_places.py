@@ -196,9 +196,16 @@ def test_a_pair_whose_loss_is_not_finite_is_done_again_alone_in_float32(encoder:
     pairs[1] = Pair(bright, pairs[1].styles)
     chosen = preset(scales=[[0.5, 15], [1.0, 6]], precision="bf16")
     heard: list[Progress] = []
-    by_index = dict(Stylizer(weak, chosen).each(pairs, batch=3, on_progress=heard.append))
+    seen: dict[int, Tensor] = {}
+
+    def listen(one: Progress) -> None:
+        heard.append(one)
+        seen.update((pair, one.image(pair)) for pair in one.pairs)
+
+    by_index = dict(Stylizer(weak, chosen).each(pairs, batch=3, on_progress=listen))
     done = [by_index[index] for index in range(3)]
     assert heard[-1].pairs == (1,), "it keeps its place in the list"
+    assert torch.equal(seen[1], done[1].image)
     assert [one.precision for one in done] == ["bf16", "fp32", "bf16"]
     assert [one.restarted for one in done] == [False, True, False]
     assert [one.stop_reason for one in done] == ["iterations"] * 3

@@ -191,6 +191,14 @@ def test_coco_ids_of_categories_are_the_sources_where_they_are_ids(
     assert found["annotations"][0]["category_id"] == ids[1]
 
 
+def test_coco_says_that_it_has_no_classes_of_whole_images(out: Path) -> None:
+    write_finished(out, [made("a", CAR, class_name="street"), made("bb", CAR)])
+    (written,) = export(out, ["coco"])
+    note = "classes of whole images, which the format has not, in `label` of images only"
+    assert written.notes == {note: 1}
+    assert [image.get("label") for image in instances(out)["images"]] == ["street", ""]
+
+
 def test_coco_ids_stay_when_the_dataset_grows(out: Path, tmp_path: Path) -> None:
     write_finished(out, [made("b", CAR, PERSON)])
     write_finished(tmp_path / "more", [made("a", CAR), made("b", CAR, PERSON), made("c")])

@@ -1,0 +1,79 @@
+"""How the losses of pairs fall from iteration to iteration, kept as a listener hears of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nst_core import Progress
+
+MOST_POINTS_ON_RECORD = 40
+LINES = ("content", "style", "total_variation", "total")
+_SIGNIFICANT_DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Point:
+    """The total loss of a pair, and the weighted terms that it is the sum of.
+
+    Attributes:
+        iteration: at which they were heard of, from 1, over all scales.
+        long_side_px: of the image at that scale.
+    """
+
+    iteration: int
+    content: float
+    style: float
+    total_variation: float
+    total: float
+    long_side_px: int
+
+
+class LossCurves:
+    """The curve of each pair that is optimised."""
+
+    def __init__(self) -> None:
+        self._points: dict[int, list[Point]] = defaultdict(list)
+
+    def hear(self, progress: Progress) -> None:
+        """Take down what a listener is told."""
+        long_side_px = max(progress.height, progress.width)
+        for place, pair in enumerate(progress.pairs):
+            point = Point(
+                progress.iterations[place],
+                progress.content_term[place],
+                progress.style_term[place],
+                progress.total_variation_term[place],
+                progress.total_loss[place],
+                long_side_px,
+            )
+            points = self._points[pair]
+            # A pair that begins a scale again, or all of it, has not been there before.
+            while points and points[-1].iteration >= point.iteration:
+                points.pop()
+            points.append(point)
+
+    def of_pair(self, pair: int) -> tuple[Point, ...]:
+        """The curve of the pair at this place in the list that is optimised."""
+        return tuple(self._points[pair])
+
+
+def thinned(points: Sequence[Point], most: int = MOST_POINTS_ON_RECORD) -> tuple[Point, ...]:
+    """At most so many of them (2 or more), evenly spread, the first and the last among them."""
+    if len(points) <= most:
+        return tuple(points)
+    step = (len(points) - 1) / (most - 1)
+    return tuple(points[round(place * step)] for place in range(most))
+
+
+def loss_curve_column(points: Sequence[Point]) -> dict[str, list[float]]:
+    """The column `loss_curve` of a row of the ledger: iterations, and each of `LINES` there."""
+    return {
+        "iteration": [point.iteration for point in points],
+        **{name: [_rounded(getattr(point, name)) for point in points] for name in LINES},
+    }
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{_SIGNIFICANT_DIGITS}g}")
