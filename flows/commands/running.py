@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from flows.commands.console import (
@@ -14,6 +15,7 @@ from flows.commands.console import (
     say,
 )
 from flows.commands.stopping import status_of, stopped_by_signals
+from flows.terminal import counted
 
 if TYPE_CHECKING:
     from flows.summary import Summary
@@ -73,7 +75,7 @@ def run_manifest(
         with prefect_server(home_of(output_folder(read)), meanwhile=checked):
             return run_shown(run)
     except _Done as done:
-        say(f"0 of {done.summary.dataset} images to make")
+        say(f"0 of {counted(done.summary.dataset, 'image')} to make")
         return _report(done.summary)
 
 
@@ -104,9 +106,10 @@ def run_shown(run: Callable[[], Summary]) -> int:
     from flows.progress import Control, Stopped
     from flows.terminal import RunDisplay
 
-    with RunDisplay(out_console) as display:
-        control = Control(tell=display.tell)
-        with stopped_by_signals(control.stop) as asked:
+    stop = Event()
+    with RunDisplay(out_console, stop) as display:
+        control = Control(tell=display.tell, stop=stop)
+        with stopped_by_signals(stop, told_by_display=display.is_live) as asked:
             try:
                 summary = attended(run, control)
             except Stopped:  # before there was a plan
@@ -120,24 +123,28 @@ def _report(summary: Summary) -> int:
     """Say what a run came to; exit status."""
 
     if summary.stopped:
-        say(f"stopped: {summary.made} images made in this run are kept, {summary.left} are left")
+        made, kept = counted(summary.made, "image"), "is" if summary.made == 1 else "are"
+        say(f"stopped: {made} made in this run {kept} kept, {summary.left:,} left to make")
         say("to go on, give the same command again")
         return INTERRUPTED
-    say(f"{summary.dataset} images in {summary.out} ({summary.made} made in this run)")
+    images = counted(summary.dataset, "image")
+    say(f"{images} in {summary.out} ({summary.made:,} made in this run)")
     for export_line in summary.exports:
         say(export_line)
     if summary.report:
         say(f"report: {summary.report}")
+    left = counted(summary.left, "image")
     if summary.out_of_time:
-        say(f"the hours of --max-hours are over: {summary.left} images left, run again to go on")
+        say(f"the hours of --max-hours are over: {left} left; run again to go on")
     elif summary.left:
-        say(f"{summary.left} images left; run again without --limit to make them")
+        say(f"{left} left; run again without --limit to make the rest")
     if summary.left_out:
         kept = "kept too little of their content's structure"
-        say(f"{summary.left_out} images left out: {kept}, see {summary.out}/left_out.jsonl")
+        left_out = counted(summary.left_out, "image")
+        say(f"{left_out} left out: {kept}, see {summary.out}/left_out.jsonl")
     if summary.set_aside:
         aside = f"{summary.out}/.gramflow/set_aside"
-        say(f"{summary.set_aside} files that the plan no longer wants were moved to {aside}")
+        say(f"moved to {aside}: {counted(summary.set_aside, 'file')} that the plan wants no more")
     for path, why, images in summary.failures[:_FAILURES_SHOWN]:
         say(f"failed: {path}: {why} (images missing: {images})")
     if len(summary.failures) > _FAILURES_SHOWN:

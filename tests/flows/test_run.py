@@ -316,7 +316,7 @@ def test_prefect_knows_the_run_and_its_chunks(job: JobFolder) -> None:
 
     with get_client(sync_client=True) as client:
         newest = client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1)[0]
-        assert newest.name == "stylize job"
+        assert newest.name == "stylize small"
         assert newest.state is not None
         assert newest.state.is_completed()
         chunks = len(list((job.out / ".gramflow" / "ledger").glob("*.jsonl")))
@@ -327,7 +327,8 @@ def test_prefect_knows_the_run_and_its_chunks(job: JobFolder) -> None:
             chunks,
         )
     assert all(task.state.is_completed() for task in tasks)
-    assert tasks[0].name.startswith("chunk ")
+    names = {f"stylize small · chunk {number}/{chunks}" for number in range(1, chunks + 1)}
+    assert {task.name for task in tasks} == names
 
 
 def _eventually(read: Any, count: int) -> Any:
