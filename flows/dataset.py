@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
-from prefect.states import Cancelled, Failed, State
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
+from pydantic import Field
 
+from flows.budget import Budget
 from flows.engine import choose_devices
 from flows.job import Job, prepare
 from flows.nothing_to_do import about_dataset, made_on, nothing_to_do, put_on_record
+from flows.prefect_page import PageOutcome, on_page
 from flows.progress import (
     ChunkDone,
     Control,
     Event,
-    Hashing,
+    Indexing,
+    InStage,
     Started,
     Stopped,
     Waiting,
@@ -36,7 +42,9 @@ from flows.progress import (
 )
 from flows.reading import output_folder, read_for_run
 from flows.report import REPORT, write_report
+from flows.run_file import Outcome, kept_in_file
 from flows.server import expect_task_records
+from flows.standing import Reckoning
 from flows.summary import Summary
 from flows.turns import folder_to_itself, gpu_slots
 from flows.workers.runners import (
@@ -50,9 +58,11 @@ from flows.workers.runners import (
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
 from manifests.durable import check_stays_inside, remove_durably
+from manifests.errors import ManifestError
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
 from manifests.extent import extent_of
+from manifests.reading import read_manifest
 from manifests.settled import unsettle
 from manifests.storage import place
 
@@ -62,9 +72,18 @@ _TASKS_PER_FLOW = 1000
 _AS_MANY_THREADS_AS_TASKS: Any = ThreadPoolTaskRunner(max_workers=sys.maxsize)
 
 
+def _run_name() -> str:
+    """By the manifest's own name, where it can be read: the run says why it cannot."""
+    manifest = Path(flow_run.parameters["manifest_path"])
+    try:
+        return f"stylize {read_manifest(manifest).manifest.name}"
+    except ManifestError:
+        return f"stylize {manifest.stem}"
+
+
 @flow(
     name="stylize-dataset",
-    flow_run_name="stylize {manifest_path.stem}",
+    flow_run_name=_run_name,
     task_runner=_AS_MANY_THREADS_AS_TASKS,
     persist_result=False,
 )
@@ -78,6 +97,7 @@ def stylize_dataset(
     wait_s: float = 0,
     runner: Runner = "threads",
     dask_address: str | None = None,
+    max_hours: Annotated[float, Field(gt=0)] | None = None,
 ) -> Summary:
     """Make every image of the manifest that is not on record yet, then the dataset's indexes.
 
@@ -91,6 +111,8 @@ def stylize_dataset(
         wait_s: Wait so many seconds for another run that writes into the output folder.
         runner: Who works the chunks: threads (this machine), or processes of dask or ray.
         dask_address: Of the scheduler of an existing Dask cluster, as tcp://HOST:PORT.
+        max_hours: Begin no chunk that would not be done after so many hours; what is underway is
+            finished. Time spent on waiting for other runs does not count.
 
     Returns:
         What the run came to; also of one that was stopped or had nothing to do.
@@ -116,21 +138,29 @@ def stylize_dataset(
         read = read_for_run(manifest_path, out, encoder, weights)
         ours = read.manifest.styles and is_of_this_machine(runner, dask_address)
         devices = choose_devices() if ours else []
+        reckoning = Reckoning()
+        control = replace(control, tell=_both(reckoning.tell, control.tell))
         turns = replace(control, tell=_logged_too(control.tell))
+        folder, name = output_folder(read), read.manifest.name
         # What folder and content hold is looked at when nobody else changes the folder any more.
         with (
-            folder_to_itself(output_folder(read), wait_s, turns) as check_in_use,
+            folder_to_itself(folder, wait_s, turns) as check_in_use,
+            kept_in_file(folder, name, runner, reckoning) as told_file,
+            on_page(name, folder, reckoning) as told_page,
             gpu_slots(devices, turns),
         ):
-            job = prepare(read, _told_as_hashing(control))
+            budget = Budget(max_hours)
+            job = prepare(read, control.hashing())
             try:
                 runner_of = partial(workers, runner, dask_address)
-                summary = _make(job, runner_of, control, limit, retry_failed, check_in_use)
+                summary = _make(job, runner_of, control, limit, retry_failed, check_in_use, budget)
             except BaseException:
                 # Chunks that are underway, in other threads, end at once too.
                 control.stop.set()
                 raise
-        return keep(summary)
+            told_file(_outcome(summary))
+            told_page(_page_outcome(summary))
+        return ended(keep(summary))
 
 
 def _make(
@@ -140,22 +170,31 @@ def _make(
     limit: int | None,
     retry_failed: bool,
     check_in_use: Callable[[], None],
+    budget: Budget,
 ) -> Summary:
     if done := nothing_to_do(job, retry_failed):
-        control.tell(Started(images=done.dataset, to_do=0, pairs=0, work=0.0))
+        control.tell(Started(images=done.dataset, to_do=0, pairs=0, work=0.0, chunks=0))
         return done
     for folder in job.plan.folders():
         check_stays_inside(job.out / folder, job.out)
     job.ledger.clear_temporary()
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
     extent = extent_of(job.chunks, todo, job.workshop.work, limit)
-    control.tell(Started(extent.images, extent.to_do, extent.pairs, extent.work))
+    control.tell(Started(extent.images, extent.to_do, extent.pairs, extent.work, extent.tasks))
     unsettle(job.out)
 
     tally = _Tally()
     chunks = extent.chunks()
     with runner_of(job, extent.tasks, control) as those:
-        run = _Run(job.plan.manifest.name, those, control, tally)
+        run = _Run(
+            job.plan.manifest.name,
+            extent.tasks,
+            those,
+            control,
+            tally,
+            budget,
+            job.workshop.work,
+        )
         if extent.tasks <= _TASKS_PER_FLOW:
             _run_chunks(run, chunks)
         else:
@@ -169,6 +208,7 @@ def _make(
     report = ""
     left = extent.pending - tally.settled
     if not stopped:
+        control.tell(Indexing())
         check_in_use()
         about = about_dataset(job) | made_on(job, those.devices)
         exported = export_imagefolder(job.out, job.plan, job.ledger, about)
@@ -202,7 +242,28 @@ def _make(
         set_aside=exported.set_aside,
         exports=exports,
         report=report,
+        out_of_time=budget.is_over,
+        counts={name: dict(counter) for name, counter in exported.counts.items()},
     )
+
+
+def ended(summary: Summary) -> Any:
+    """For a flow to return: whoever called it gets the summary, Prefect's page its sentence."""
+    return Completed(data=summary, message=str(summary))
+
+
+def _outcome(summary: Summary) -> Outcome:
+    return Outcome(
+        end="stopped" if summary.stopped else "finished",
+        dataset=summary.dataset,
+        left=summary.left,
+        failures=len(summary.failures),
+    )
+
+
+def _page_outcome(summary: Summary) -> PageOutcome:
+    missing = {f"{path}: {why}": images for path, why, images in summary.failures}
+    return PageOutcome(str(summary), {} if summary.stopped else summary.counts, missing)
 
 
 def _export_formats(job: Job, check_in_use: Callable[[], None]) -> tuple[str, ...]:
@@ -243,16 +304,29 @@ class _Tally:
 
 @dataclass(frozen=True)
 class _Run:
-    """What the chunks of one run share."""
+    """What the chunks of one run share.
+
+    Attributes:
+        name: the manifest's.
+        chunks: how many there are.
+        numbers: of those, from 1, in the order in which they are begun.
+    """
 
     name: str
+    chunks: int
     workers: Workers
     control: Control
     tally: _Tally
+    budget: Budget
+    work_of: Callable[[Chunk], float]
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
 
 @task(name="chunk", cache_policy=NO_CACHE, persist_result=False)
 def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
+    if not run.workers.tell_stages:
+        run.control.tell(InStage(chunk.number, chunk.images, "away"))
+    began_s = time.monotonic()
     try:
         done = run.workers.work(chunk)
     except Stopped:
@@ -262,6 +336,9 @@ def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
         run.tally.error = run.tally.error or error
         run.control.stop.set()
         return Failed(message=f"{type(error).__name__}: {error}")
+    finally:
+        run.control.tell(InStage(chunk.number, chunk.images, None))
+    run.budget.took(done.work, time.monotonic() - began_s)
     run.tally.add(done)
     run.control.tell(done)
     return None
@@ -273,10 +350,10 @@ def _run_chunks(run: _Run, chunks: Iterable[Chunk]) -> None:
     futures: list[PrefectFuture[Any]] = []
     for chunk in chunks:
         places.acquire()
-        if run.control.stop.is_set():
+        if run.control.stop.is_set() or not run.budget.allows(run.work_of(chunk)):
             break
         named = _chunk_task.with_options(
-            task_run_name=f"chunk {chunk.number} · {chunk.images} images"
+            task_run_name=f"stylize {run.name} · chunk {next(run.numbers)}/{run.chunks}"
         )
         expect_task_records()
         future = named.submit(quote(run), quote(chunk))
@@ -295,12 +372,22 @@ def _run_in_parts(run: _Run, chunks: Iterator[Chunk], parts: int) -> None:
     part_flow = flow(
         run_part,
         name="stylize-dataset-part",
-        flow_run_name=f"{run.name} · part {{part}}/{parts}",
+        flow_run_name=f"stylize {run.name} · part {{part}}/{parts}",
         task_runner=_AS_MANY_THREADS_AS_TASKS,
         persist_result=False,
     )
     for part in range(1, parts + 1):
+        if run.control.stop.is_set() or run.budget.is_over:
+            break
         part_flow(part)
+
+
+def _both(one: Callable[[Event], None], other: Callable[[Event], None]) -> Callable[[Event], None]:
+    def tell(event: Event) -> None:
+        one(event)
+        other(event)
+
+    return tell
 
 
 def _logged_too(tell: Callable[[Event], None]) -> Callable[[Event], None]:
@@ -313,13 +400,3 @@ def _logged_too(tell: Callable[[Event], None]) -> Callable[[Event], None]:
         tell(event)
 
     return tell_both
-
-
-def _told_as_hashing(control: Control) -> Callable[[], None]:
-    files = count(1)
-
-    def on_file() -> None:
-        control.check()
-        control.tell(Hashing(next(files)))
-
-    return on_file

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from prefect import flow
 from pydantic import Field
 
-from flows.dataset import stylize_dataset
+from flows.dataset import ended, stylize_dataset
 from flows.folder import FolderJob
 from flows.summary import Summary
 from manifests.storage import place
@@ -62,4 +62,5 @@ def reprocess_folder(
         encoder=encoder,
         weights=weights,
     )
-    return stylize_dataset(job.write_manifest(), wait_s=wait_s)
+    summary = stylize_dataset(job.write_manifest(), wait_s=wait_s)
+    return ended(summary)

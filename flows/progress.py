@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from itertools import count
+from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
+
+# What a chunk is in; away: with workers that do not say.
+Stage = Literal["decode", "wait", "optimise", "write", "away"]
 
 
 @dataclass(frozen=True)
@@ -35,19 +39,36 @@ class Started:
         to_do: images that this run is to make.
         pairs: that it is to optimise.
         work: nominal seconds of both; a share of it is a share of the time.
+        chunks: in which it makes them.
     """
 
     images: int
     to_do: int
     pairs: int
     work: float
+    chunks: int
+
+
+@dataclass(frozen=True)
+class InStage:
+    """A chunk, by its number in the plan, enters a stage; with None it is underway no more."""
+
+    chunk: int
+    images: int
+    stage: Stage | None
 
 
 @dataclass(frozen=True)
 class Optimised:
-    """Pairs of a batch went through some iterations."""
+    """Pairs of a chunk went through some iterations.
 
-    pairs: int
+    Attributes:
+        pairs: of the chunk so far; one with half of its iterations is half a pair.
+        iteration, of: of the first pair that is optimised now.
+    """
+
+    chunk: int
+    pairs: float
     iteration: int
     of: int
 
@@ -69,7 +90,12 @@ class ChunkDone:
     optimiser_s: float = 0.0
 
 
-Event = Hashing | Waiting | Started | Optimised | ChunkDone
+@dataclass(frozen=True)
+class Indexing:
+    """All chunks are done; indexes and exports are written."""
+
+
+Event = Hashing | Waiting | Started | InStage | Optimised | ChunkDone | Indexing
 
 
 class Stopped(Exception):
@@ -92,6 +118,16 @@ class Control:
         """Raises Stopped once `stop` is set."""
         if self.stop.is_set():
             raise Stopped
+
+    def hashing(self) -> Callable[[], None]:
+        """A function to call after each hashed file: it tells of it, and raises Stopped."""
+        files = count(1)
+
+        def on_file() -> None:
+            self.check()
+            self.tell(Hashing(next(files)))
+
+        return on_file
 
 
 _CURRENT: ContextVar[Control | None] = ContextVar("gramflow_control", default=None)

@@ -92,8 +92,12 @@ def prefect_server(home: Path, meanwhile: Callable[[], None] = lambda: None) -> 
     port = _free_port()
     url = f"http://127.0.0.1:{port}/api"
     log = home / "server.log"
-    # Pages of other origins that a browser on this machine shows have no business with it.
-    own_pages = {"PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}"}
+    own_pages = {
+        # Pages of other origins that a browser on this machine shows have no business with it.
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
+        # By default its own pages ask at port 4200.
+        "PREFECT_SERVER_UI_API_URL": url,
+    }
     with log.open("ab") as log_file:
         guard = subprocess.Popen(
             [sys.executable, "-m", "flows.guard", "127.0.0.1", str(port)],

@@ -12,10 +12,11 @@ from augment.fidelity import scores
 from flows.engine import torch_threads
 from flows.load import FileAtFault, Loaded, as_pixels, as_tensor, load
 from flows.loss_curves import LossCurves, Point, thinned
-from flows.progress import Control, Optimised
+from flows.progress import Control, InStage, Optimised, Stage
 from flows.ready import ChunkRows, Ready
 from flows.rows import Optimisation, failed_rows, left_out_rows
 from flows.workshop import Workshop
+from manifests.chunks import Chunk
 from manifests.identity import seed_of
 from manifests.plan import Base
 from nst_core import Pair, Progress, StylizedPair, Stylizer
@@ -35,18 +36,18 @@ class _Task:
 
 
 def stylized(
-    shop: Workshop, bases: Sequence[Base], control: Control, rows: ChunkRows
+    shop: Workshop, chunk: Chunk, control: Control, rows: ChunkRows
 ) -> tuple[list[Ready], float]:
     """(images that passed the gate, seconds in a lane); `rows` takes the others."""
     assert shop.stylizer is not None
-    tasks = _loaded_pairs(shop, shop.stylizer, bases, control, rows)
-    ready, optimiser_s = _optimised(shop, tasks, control, rows)
+    tasks = _loaded_pairs(shop, shop.stylizer, chunk.bases, control, rows)
+    ready, optimiser_s = _optimised(shop, chunk, tasks, control, rows)
     gate = shop.manifest.fidelity
     for share in _WEAKER if gate.action == "retry" else ():
         again = {i: _weaker(tasks[i], one, share) for i, one in ready.items() if _fails(shop, one)}
         if not again:
             break
-        better, seconds = _optimised(shop, list(again.values()), control, rows)
+        better, seconds = _optimised(shop, chunk, list(again.values()), control, rows)
         # Whatever fails now has its row already.
         ready = {i: one for i, one in ready.items() if i not in again}
         ready |= {index: better[place] for place, index in enumerate(again) if place in better}
@@ -126,26 +127,32 @@ def _pair(shop: Workshop, image: Loaded) -> Pair:
 
 
 def _optimised(
-    shop: Workshop, tasks: Sequence[_Task], control: Control, rows: ChunkRows
+    shop: Workshop, chunk: Chunk, tasks: Sequence[_Task], control: Control, rows: ChunkRows
 ) -> tuple[dict[int, Ready], float]:
     """(place in `tasks` -> result, seconds in a lane); `rows` takes what failed."""
     assert shop.stylizer is not None
 
     curves = LossCurves()
+    results: dict[int, StylizedPair] = {}
+
+    def enter(stage: Stage) -> None:
+        control.tell(InStage(chunk.number, chunk.images, stage))
 
     def on_progress(progress: Progress) -> None:
         control.check()
         curves.hear(progress)
         if progress.iterations[0] % _TELL_EVERY_ITERATIONS == 0:
-            told = Optimised(len(progress.pairs), progress.iterations[0], progress.of)
+            pairs = len(results) + sum(progress.iterations) / progress.of
+            told = Optimised(chunk.number, pairs, progress.iterations[0], progress.of)
             control.tell(told)
 
-    results: dict[int, StylizedPair] = {}
+    enter("wait")
     with shop.optimiser_slots, torch_threads(shop.lanes.threads):
+        enter("optimise")
         began_s = time.monotonic()
         try:
-            pairs = [task.pair for task in tasks]
-            results.update(shop.stylizer.each(pairs, on_progress=on_progress))
+            each = shop.stylizer.each([task.pair for task in tasks], on_progress=on_progress)
+            results.update(each)
         except torch.OutOfMemoryError as error:
             why = f"does not fit the memory of {shop.stylizer.device}: {error}"
             for index, task in enumerate(tasks):
@@ -153,6 +160,7 @@ def _optimised(
                     base = task.image.base
                     rows.failed += failed_rows(base, base.content.name, why)
         optimiser_s = time.monotonic() - began_s
+    enter("write")
     ready = {}
     for index, result in results.items():
         task = tasks[index]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from flows.terminal import counted
 
 
 @dataclass(frozen=True)
@@ -15,9 +18,12 @@ class Summary:
         dataset: images of the dataset as it now is.
         failures: (path of the file at fault, why, images missing), of the whole dataset.
         left: images of the plan that are still to be made, after a stop or a limit.
+        out_of_time: whether that is because the run's hours are over.
         set_aside: files that the plan no longer wants, moved out of the dataset.
         exports: a line for each further format: where, images, objects, what was substituted.
         report: the page that shows the dataset; empty where it has no images, or after a stop.
+        counts: {"split", "kind", "class", "style"} -> value -> images of the dataset; empty where
+            the run wrote no indexes.
     """
 
     out: str
@@ -30,4 +36,13 @@ class Summary:
     stopped: bool
     set_aside: int
     exports: tuple[str, ...]
-    report: str = ""
+    out_of_time: bool
+    report: str
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        made = f"{counted(self.made, 'image')} made, {self.failed:,} failed"
+        if self.stopped:
+            return f"stopped: {made}, {self.left:,} left"
+        left = f", {self.left:,} left" if self.left else ""
+        return f"{made}{left}; {self.dataset:,} in {self.out}"

@@ -1,47 +1,58 @@
-"""What a run shows in a terminal: a live bar, or plain lines where the output is no terminal."""
+"""What a run shows in a terminal: a few lines that stay in place, or plain ones elsewhere."""
 
 from __future__ import annotations
 
+import threading
 import time
 from types import TracebackType
 from unicodedata import category
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-)
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from flows.progress import ChunkDone, Event, Hashing, Optimised, Started, Waiting
+from flows.commands.stopping import STOPPING
+from flows.progress import ChunkDone, Event, Stage, Started, Waiting
+from flows.standing import WORK_STAGES, Reckoning, Standing
 
 _PLAIN_LINE_EVERY_S = 10.0
+_FRAMES_PER_S = 4.0
+_WIDEST = 100
 # Unicode's categories: control, format (which can turn a line round), half a character.
 _STEERING = ("Cc", "Cf", "Cs")
 
 
 class RunDisplay:
-    """Shows events as they come. Use it as a context; `tell` may be called from any thread."""
+    """Shows events as they come. Use it as a context; `tell` may be called from any thread.
 
-    def __init__(self, console: Console) -> None:
+    Attributes:
+        is_live: whether its lines stay in place, which others who write there would disturb.
+    """
+
+    def __init__(self, console: Console, stop: threading.Event) -> None:
         self._console = console
-        self._live = console.is_terminal
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-            disable=not self._live,
-        )
-        self._task = self._bar.add_task("starting", total=None, note="")
-        self._total = self._images = self._failed = self._pairs = self._pairs_to_do = 0
-        self._work = self._work_done = 0.0
-        self._started_s = self._last_line_s = time.monotonic()
+        self._stop = stop
+        self._reckoning = Reckoning()
+        # Where the cursor cannot be moved, lines that stay in place would pile up.
+        self._live = None
+        if console.is_terminal and not console.is_dumb_terminal:
+            self._live = Live(
+                get_renderable=self._picture,
+                console=console,
+                refresh_per_second=_FRAMES_PER_S,
+                transient=True,
+            )
+        self._last_line_s = time.monotonic()
+
+    @property
+    def is_live(self) -> bool:
+        return self._live is not None
 
     def __enter__(self) -> RunDisplay:
-        self._bar.start()
+        if self._live:
+            self._live.start()
         return self
 
     def __exit__(
@@ -50,59 +61,107 @@ class RunDisplay:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        if self._live:
+            self._live.stop()
 
     def tell(self, event: Event) -> None:
         """Show one event."""
-        if isinstance(event, Hashing):
-            self._bar.update(self._task, description="reading files", note=f"{event.files}")
-        elif isinstance(event, Waiting):
-            self._bar.update(self._task, description="waiting", note=event.why)
+        self._reckoning.tell(event)
+        if not self._live:
+            self._tell_in_lines(event)
+
+    def _picture(self) -> Group:
+        picture = _picture_of(self._reckoning.standing(), min(self._console.width, _WIDEST))
+        return Group(*picture, *([_line(STOPPING)] if self._stop.is_set() else []))
+
+    def _tell_in_lines(self, event: Event) -> None:
+        if isinstance(event, Waiting):
             self._say(f"waiting: {event.why}")
         elif isinstance(event, Started):
-            self._total, self._pairs_to_do, self._work = event.to_do, event.pairs, event.work
-            self._started_s = time.monotonic()
-            self._bar.reset(self._task, total=event.to_do, description="images", note="")
-            self._say(f"{event.to_do} of {event.images} images to make")
-        elif isinstance(event, Optimised):
-            self._show(f"optimising {event.pairs} pairs, iteration {event.iteration}/{event.of}")
-        elif isinstance(event, ChunkDone):
-            self._images += event.images + event.failed + event.left_out
-            self._failed += event.failed
-            self._pairs += event.pairs
-            self._work_done += event.work
-            self._show("")
-            self._bar.update(self._task, completed=self._images)
-            self._say_now_and_then()
+            self._last_line_s = time.monotonic()
+            self._say(f"{event.to_do:,} of {counted(event.images, 'image')} to make")
+        else:
+            self._say_now_and_then(event)
 
-    def _show(self, doing: str) -> None:
-        self._bar.update(self._task, note=self._facts(doing))
-
-    def _facts(self, doing: str = "") -> str:
-        facts = [f"{self._failed} failed", self._speed(), self._left(), doing]
-        return " · ".join(fact for fact in facts if fact)
-
-    def _speed(self) -> str:
-        elapsed_s = time.monotonic() - self._started_s
-        return f"{self._pairs / elapsed_s:.2f} pairs/s" if self._pairs else ""
-
-    def _left(self) -> str:
-        # Pairs are nearly all of the work; before the first is done nothing is known of it.
-        if not self._work_done or (self._pairs_to_do and not self._pairs):
-            return ""
-        elapsed_s = time.monotonic() - self._started_s
-        return f"{duration(elapsed_s / self._work_done * (self._work - self._work_done))} left"
-
-    def _say(self, line: str) -> None:
-        if not self._live:
-            self._console.print(line, highlight=False)
-
-    def _say_now_and_then(self) -> None:
+    def _say_now_and_then(self, event: Event) -> None:
         now_s = time.monotonic()
-        if now_s - self._last_line_s < _PLAIN_LINE_EVERY_S and self._images < self._total:
+        standing = self._reckoning.standing()
+        is_last = isinstance(event, ChunkDone) and standing.settled == standing.to_do
+        is_time = standing.phase == "making" and now_s - self._last_line_s > _PLAIN_LINE_EVERY_S
+        if not is_time and not is_last:
             return
         self._last_line_s = now_s
-        self._say(f"{self._images}/{self._total} images · {self._facts()}")
+        facts = [f"{standing.settled:,}/{standing.to_do:,} images", *facts_of(standing)]
+        if not is_last:
+            facts.append(_in_stages(standing, ", "))
+        self._say(" · ".join(facts))
+
+    def _say(self, line: str) -> None:
+        self._console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
+
+
+def _picture_of(standing: Standing, width: int) -> list[Table | Text]:
+    """Lines of at most so many columns, the same number of them from frame to frame."""
+    if standing.phase != "making":
+        return [_line(doing(standing))]
+    share = ProgressBar(total=1.0, completed=standing.share)
+    bar = Table.grid(expand=False, padding=(0, 1))
+    count = f"{standing.settled:,}/{standing.to_do:,} images"
+    bar.add_column(no_wrap=True, width=max(1, width - len(count) - 1))
+    bar.add_column(no_wrap=True)
+    bar.add_row(share, count)
+    return [bar, *map(_line, (" · ".join(facts_of(standing)), *stages_of(standing)))]
+
+
+def _line(text: str) -> Text:
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def doing(standing: Standing) -> str:
+    """What a run does while it makes no images."""
+    if standing.phase == "waiting":
+        return f"waiting: {printable(standing.waiting_for)}"
+    if standing.phase == "indexing":
+        return "writing indexes and exports"
+    return f"reading files: {standing.files:,}" if standing.files else "reading files"
+
+
+def facts_of(standing: Standing) -> list[str]:
+    """What failed, how fast it goes, and how long it will take."""
+    facts = [f"{standing.failed:,} failed"]
+    if standing.left_out:
+        facts.append(f"{standing.left_out:,} left out")
+    if standing.pairs_per_s:
+        facts.append(f"{standing.pairs_per_s:.2f} pairs/s")
+    if standing.left_s is not None and standing.settled < standing.to_do:
+        facts.append(f"{duration(standing.left_s)} left")
+    if standing.iteration is not None:
+        facts.append("iteration {}/{}".format(*standing.iteration))
+    return facts
+
+
+def stages_of(standing: Standing) -> list[str]:
+    """Two lines: images in each stage now, and the stages' shares of the time."""
+    shares = [f"{stage} {100 * standing.time_share.get(stage, 0.0):.0f} %" for stage in WORK_STAGES]
+    return [f"images  {_in_stages(standing, ' · ')}", f"time    {' · '.join(shares)}"]
+
+
+def _in_stages(standing: Standing, between: str) -> str:
+    """Stages of work are always named, the others where something is in them."""
+    images = standing.images_in
+    if set(images) == {"away"}:
+        return f"{images['away']:,} with the workers"
+    shown: list[Stage] = ["decode", "wait", "optimise", "write", "away"]
+    return between.join(
+        f"{stage} {images.get(stage, 0):,}"
+        for stage in shown
+        if stage in WORK_STAGES or stage in images
+    )
+
+
+def counted(count: int, noun: str) -> str:
+    """1 image, 2 images, 1,000 images."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,7 @@ from augment.labels import Moved
 from augment.recipes import Recipe
 from flows.load import FileAtFault, Loaded, load
 from flows.loss_curves import loss_curve_column
-from flows.progress import ChunkDone, Control
+from flows.progress import ChunkDone, Control, InStage, Stage
 from flows.ready import ChunkRows, Ready
 from flows.rows import done_row, failed_rows
 from flows.stylizing import stylized
@@ -32,16 +32,22 @@ def work_chunk(shop: Workshop, chunk: Chunk, control: Control) -> ChunkDone:
         Stopped: when asked to; nothing of the chunk is on record then.
         OSError: when the output cannot be written.
     """
+
+    def enter(stage: Stage) -> None:
+        control.tell(InStage(chunk.number, chunk.images, stage))
+
+    enter("decode")
     rows = ChunkRows()
     recipes = recipes_of(shop.manifest, shop.categories)
     optimiser_s = 0.0
     images: Iterable[Ready]
     if chunk.pairs:
-        images, optimiser_s = stylized(shop, chunk.bases, control, rows)
+        images, optimiser_s = stylized(shop, chunk, control, rows)
     else:
         max_pixels = shop.manifest.max_pixels
         images = _as_they_are(chunk.bases, control, rows, max_pixels)
     for image in images:
+        enter("write")
         base = image.loaded.base
         for variant in base.variants:
             control.check()
@@ -55,6 +61,8 @@ def work_chunk(shop: Workshop, chunk: Chunk, control: Control) -> ChunkDone:
             if image.optimisation is not None and not rows.done:
                 row["loss_curve"] = loss_curve_column(image.optimisation.curve)
             rows.done.append(row)
+        if not chunk.pairs:  # whose images are decoded one by one
+            enter("decode")
     shop.ledger.record(chunk, rows.done, rows.failed, rows.left_out)
     return ChunkDone(
         images=len(rows.done),

@@ -140,9 +140,8 @@ def parse_yaml(file: Place) -> yaml.Node | None:
             raise ManifestError([Problem(str(file), None, "", _TOO_BIG)])
         text = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except OSError as error:
-        raise ManifestError(
-            [Problem(str(file), None, "", error.strerror or "unreadable")]
-        ) from None
+        message = f"{error.strerror or 'unreadable'}; expected a YAML manifest"
+        raise ManifestError([Problem(str(file), None, "", message)]) from None
     except UnicodeDecodeError as error:
         message = f"is not UTF-8 text (byte {error.start})"
         raise ManifestError([Problem(str(file), None, "", message)]) from None

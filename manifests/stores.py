@@ -123,7 +123,7 @@ def names_in(folder: Place) -> list[str]:
         return list(list_folder(folder))
     try:
         return os.listdir(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

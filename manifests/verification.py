@@ -9,7 +9,7 @@ from array import array
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -119,26 +119,28 @@ def files_of(dataset: FinishedDataset, split: str, row: Row) -> list[str]:
     return [posixpath.normpath(f"{split}/{name}") for name in names if name]
 
 
-def set_aside(dataset: FinishedDataset, finding: Finding) -> bool:
+def set_aside(dataset: FinishedDataset, finding: Finding) -> Finding | None:
     """Move a file that is not what its row says out of the dataset, so that the next run makes it.
 
     Returns:
-        whether the finding was of such a file, named as gramflow's are, and it was still there.
+        the finding as it now is; None if it was of no such file, named as gramflow's are, or the
+        file was no more there.
 
     Raises:
         LeadsOut: a link leads its folder out of the dataset.
     """
     file = dataset.out / finding.file
     if finding.kind not in _OF_BYTES or not is_of_gramflow(file.name):
-        return False
+        return None
     aside = dataset.out / ".gramflow" / "set_aside" / finding.file
     for folder in (file.parent, aside.parent):
         check_stays_inside(folder, dataset.out)
     try:
         move(file, aside)
     except FileNotFoundError:  # moved before, for another row that names it
-        return False
-    return True
+        return None
+    what = finding.message.removesuffix(_MEND_FIRST)
+    return replace(finding, message=f"{what}set aside, and {_RUN_AGAIN}")
 
 
 def _rows(dataset: FinishedDataset, split: str, seen: Seen) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from flows.commands.console import (
     one_sentence_errors,
     say,
 )
+from flows.terminal import counted, file_size
 
 if TYPE_CHECKING:
     from flows.sample import Sampled
@@ -65,11 +66,12 @@ def verify(
                 sampled = Sampled()
             for finding in _findings(dataset, seen, sample, sampled):
                 kinds[finding.kind] += 1
+                if mend and (mended := set_aside(dataset, finding)):
+                    finding, aside = mended, aside + 1
                 if as_json:
                     print(json.dumps(asdict(finding), ensure_ascii=False))
                 elif kinds[finding.kind] <= _SHOWN_OF_A_KIND:
                     say(str(finding))
-                aside += mend and set_aside(dataset, finding)
         _summary(dataset.out, seen, sampled, kinds, aside, as_json)
         sys.exit(SOME_FAILED if kinds else 0)
 
@@ -137,7 +139,6 @@ def prune(
 ) -> None:
     """Remove what no dataset has any more: files set aside, and leftovers of killed runs."""
     with one_sentence_errors():
-        from flows.terminal import file_size
         from manifests.in_use import in_use
         from manifests.pruning import prunable, remove
         from manifests.storage import place
@@ -158,14 +159,14 @@ def prune(
                 say(f"{file}: stays, for nothing shows that gramflow wrote these bytes")
             _say_how_many_more(Counter({"kept": len(pruning.kept)}))
             total = file_size(sum(one.size_bytes for one in pruning.unneeded))
-            counted = f"{len(pruning.unneeded):,} files, {total}"
+            what = f"{counted(len(pruning.unneeded), 'file')}, {total}"
             if not pruning.unneeded:
                 say("nothing to remove")
-            elif yes or (sys.stdin.isatty() and typer.confirm(f"remove {counted}?")):
+            elif yes or (sys.stdin.isatty() and typer.confirm(f"remove {what}?")):
                 remove(folder, pruning.unneeded)
-                say(f"removed {counted}")
+                say(f"removed {what}")
             else:
-                say(f"nothing removed; --yes removes {counted}")
+                say(f"nothing removed; --yes removes {what}")
 
 
 def _findings(
@@ -209,15 +210,17 @@ def _summary(
 ) -> None:
     if as_json:
         again = None if sampled is None else asdict(sampled)
-        counted = {"images": seen.images, "objects": seen.objects, "sampled": again}
-        print(json.dumps({**counted, "problems": dict(kinds), "set_aside": aside}))
+        there = {"images": seen.images, "objects": seen.objects, "sampled": again}
+        print(json.dumps({**there, "problems": dict(kinds), "set_aside": aside}))
         return
     _say_how_many_more(kinds)
-    say(f"{out}: {seen.images:,} images, {seen.objects:,} objects, {kinds.total():,} problems")
+    counts = {"image": seen.images, "object": seen.objects, "problem": kinds.total()}
+    say(f"{out}: {', '.join(counted(count, noun) for noun, count in counts.items())}")
     if sampled is not None:
         say(str(sampled))
     if aside:
-        say(f"{aside:,} files set aside; `gramflow run` with the manifest makes them again")
+        makes = "makes it again" if aside == 1 else "makes them again"
+        say(f"{counted(aside, 'file')} set aside; `gramflow run` with the manifest {makes}")
 
 
 def _say_how_many_more(kinds: Counter[str]) -> None:

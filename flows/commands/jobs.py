@@ -71,7 +71,9 @@ def serve(
             say(f"serving {deployment.full_name}; its runs are on {url.removesuffix('/api')}")
             say(f"start one now: PREFECT_API_URL={url} gramflow trigger {deployment.name}")
             serve_deployment(deployment)
-            say("stopped; what is finished is kept, and the schedule is paused")
+            scheduled = cron is not None or interval is not None
+            paused = ", and the schedule is paused" if scheduled else ""
+            say(f"stopped; what is finished is kept{paused}")
 
 
 def deploy(
@@ -185,11 +187,8 @@ def _run_folder(job: FolderJob) -> int:
     try:
         with one_sentence_errors():
             return run_shown(run)
-    except SystemExit as ended:
+    except SystemExit as ended:  # whatever it was, the next run may go through
         return int(ended.code or 0)
-    except Exception as error:  # whatever it is, the next run may go through
-        say(f"error: {type(error).__name__}: {error}")
-        return SOME_FAILED
 
 
 def _named(images: list[Path]) -> str:

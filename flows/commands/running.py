@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from flows.commands.console import (
@@ -14,6 +15,7 @@ from flows.commands.console import (
     say,
 )
 from flows.commands.stopping import status_of, stopped_by_signals
+from flows.terminal import counted
 
 if TYPE_CHECKING:
     from flows.summary import Summary
@@ -31,6 +33,7 @@ def run_manifest(
     weights: Path | None = None,
     runner: str = "threads",
     dask_address: str | None = None,
+    max_hours: float | None = None,
 ) -> int:
     """Run the flow under a Prefect server; exit status."""
     from flows.reading import output_folder, read_for_run
@@ -38,6 +41,8 @@ def run_manifest(
     from flows.workers.runners import check_runner
 
     check_runner(runner, dask_address)
+    if max_hours is not None and max_hours <= 0:
+        raise ValueError(f"--max-hours: expected hours above 0, got {max_hours:g}")
     read = read_for_run(manifest, out, encoder, weights)
 
     # That keeps a record of each run, also of one that does nothing.
@@ -63,13 +68,14 @@ def run_manifest(
             weights=weights,
             runner=runner,
             dask_address=dask_address,
+            max_hours=max_hours,
         )
 
     try:
         with prefect_server(home_of(output_folder(read)), meanwhile=checked):
             return run_shown(run)
     except _Done as done:
-        say(f"0 of {done.summary.dataset} images to make")
+        say(f"0 of {counted(done.summary.dataset, 'image')} to make")
         return _report(done.summary)
 
 
@@ -100,9 +106,10 @@ def run_shown(run: Callable[[], Summary]) -> int:
     from flows.progress import Control, Stopped
     from flows.terminal import RunDisplay
 
-    with RunDisplay(out_console) as display:
-        control = Control(tell=display.tell)
-        with stopped_by_signals(control.stop) as asked:
+    stop = Event()
+    with RunDisplay(out_console, stop) as display:
+        control = Control(tell=display.tell, stop=stop)
+        with stopped_by_signals(stop, told_by_display=display.is_live) as asked:
             try:
                 summary = attended(run, control)
             except Stopped:  # before there was a plan
@@ -116,22 +123,28 @@ def _report(summary: Summary) -> int:
     """Say what a run came to; exit status."""
 
     if summary.stopped:
-        say(f"stopped: {summary.made} images made in this run are kept, {summary.left} are left")
+        made, kept = counted(summary.made, "image"), "is" if summary.made == 1 else "are"
+        say(f"stopped: {made} made in this run {kept} kept, {summary.left:,} left to make")
         say("to go on, give the same command again")
         return INTERRUPTED
-    say(f"{summary.dataset} images in {summary.out} ({summary.made} made in this run)")
+    images = counted(summary.dataset, "image")
+    say(f"{images} in {summary.out} ({summary.made:,} made in this run)")
     for export_line in summary.exports:
         say(export_line)
     if summary.report:
         say(f"report: {summary.report}")
-    if summary.left:
-        say(f"{summary.left} images left; run again without --limit to make them")
+    left = counted(summary.left, "image")
+    if summary.out_of_time:
+        say(f"the hours of --max-hours are over: {left} left; run again to go on")
+    elif summary.left:
+        say(f"{left} left; run again without --limit to make the rest")
     if summary.left_out:
         kept = "kept too little of their content's structure"
-        say(f"{summary.left_out} images left out: {kept}, see {summary.out}/left_out.jsonl")
+        left_out = counted(summary.left_out, "image")
+        say(f"{left_out} left out: {kept}, see {summary.out}/left_out.jsonl")
     if summary.set_aside:
         aside = f"{summary.out}/.gramflow/set_aside"
-        say(f"{summary.set_aside} files that the plan no longer wants were moved to {aside}")
+        say(f"moved to {aside}: {counted(summary.set_aside, 'file')} that the plan wants no more")
     for path, why, images in summary.failures[:_FAILURES_SHOWN]:
         say(f"failed: {path}: {why} (images missing: {images})")
     if len(summary.failures) > _FAILURES_SHOWN:

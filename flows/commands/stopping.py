@@ -14,6 +14,7 @@ from types import FrameType
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
+STOPPING = "stopping; what is finished is kept (Ctrl-C again ends it)"
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -38,8 +39,11 @@ def end_at_once_on_signals() -> None:
 
 
 @contextmanager
-def stopped_by_signals(stop: Event) -> Iterator[list[int]]:
+def stopped_by_signals(stop: Event, told_by_display: bool) -> Iterator[list[int]]:
     """In the block the first signal sets `stop`, and only the second ends this process.
+
+    Args:
+        told_by_display: who shows the run says that it stops, in lines that are to stay in place.
 
     Yields:
         the signal that asked to stop, once there was one.
@@ -48,7 +52,8 @@ def stopped_by_signals(stop: Event) -> Iterator[list[int]]:
 
     def ask(signum: int, frame: FrameType | None) -> None:
         asked.append(signum)
-        _say("stopping; what is finished is kept (Ctrl-C again to break off)")
+        if not told_by_display:
+            _say(STOPPING)
         stop.set()
         end_at_once_on_signals()
 

@@ -28,11 +28,13 @@ class Workers:
     work: makes every image of a chunk, as `work_chunk` does; for any thread.
     places: so many chunks at a time keep all of them busy.
     devices: what they compute on, as dataset.json says it.
+    tell_stages: whether they tell which stage a chunk is in; of those that do not it is away.
     """
 
     work: Work
     places: int
     devices: tuple[str, ...]
+    tell_stages: bool = False
 
 
 def check_runner(runner: str, dask_address: str | None) -> None:
@@ -106,7 +108,7 @@ def workers(
     """
     if runner == "threads" or chunks == 0:
         with chunk_worker(job, chunks, control) as work:
-            yield Workers(work, job.places, tuple(map(str, job.devices)))
+            yield Workers(work, job.places, tuple(map(str, job.devices)), tell_stages=True)
     elif runner == "dask":
         from flows.workers.dask_workers import dask_workers
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
-from flows.progress import ChunkDone, Control, Optimised
+from flows.progress import ChunkDone, Control, InStage, Optimised
 from flows.workshop import Order
 from manifests.chunks import Chunk
 
@@ -82,7 +82,7 @@ def worked_at(
 ) -> ChunkDone | Raised:
     """What became of a chunk at one of the places of a process. Raises ProcessEnded."""
     _tell(place, chunk)
-    while isinstance(answer := _heard(place, worker), Optimised):
+    while isinstance(answer := _heard(place, worker), (InStage, Optimised)):
         control.tell(answer)
     return answer
 
@@ -130,9 +130,9 @@ def _tell(line: Connection, message: object) -> None:
         line.send(message)
 
 
-def _heard(place: Connection, worker: WorkerProcess) -> Optimised | ChunkDone | Raised:
+def _heard(place: Connection, worker: WorkerProcess) -> InStage | Optimised | ChunkDone | Raised:
     try:
-        answer: Optimised | ChunkDone | Raised = place.recv()
+        answer: InStage | Optimised | ChunkDone | Raised = place.recv()
     except (EOFError, OSError):
         worker.process.kill()  # for one that closed the place and lives
         status = worker.process.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import urllib.request
@@ -29,6 +30,8 @@ def test_the_server_lives_as_long_as_the_block(tmp_path: Path, no_server: None) 
         assert url.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(f"{url}/health") as answer:
             assert answer.status == 200
+        with urllib.request.urlopen(f"{url.removesuffix('/api')}/ui-settings") as answer:
+            assert json.load(answer)["api_url"] == url, "its page asks another server"
         port = url.split(":")[2].split("/")[0]
         assert processes_with(f"--port {port}")
     assert "PREFECT_API_URL" not in os.environ

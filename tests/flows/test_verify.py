@@ -259,9 +259,24 @@ def test_the_command_says_what_is_wrong_and_how_to_mend_it(dataset: Dataset) -> 
     assert summary["problems"] == {"missing": 1}
 
 
+def test_what_was_set_aside_says_so(dataset: Dataset) -> None:
+    first = _first(dataset)
+    _change_byte(first)
+    status, output = finished("verify", dataset.out, "--mend")
+    assert status == 1
+    inside = first.relative_to(dataset.out)
+    line, counts, aside = output.splitlines()
+    assert line == (
+        f"{inside}: its bytes are not those of its row; set aside, and `gramflow run` with its "
+        "manifest makes it again"
+    )
+    assert counts == f"{dataset.out}: 12 images, 36 objects, 1 problem"
+    assert aside == "1 file set aside; `gramflow run` with the manifest makes it again"
+
+
 def _findings_set_aside(dataset: Dataset) -> int:
     found = read_finished(dataset.out)
-    return sum([set_aside(found, one) for one in verify(found, Seen())])
+    return sum([set_aside(found, one) is not None for one in verify(found, Seen())])
 
 
 def test_a_file_that_only_could_not_be_read_stays(dataset: Dataset) -> None:
