@@ -122,6 +122,8 @@ def test_files_that_cannot_be_used_are_told_of(small: JobFolder) -> None:
     assert done.unusable + len(at_fault) == len(bad)
     assert done.images + sum(1 for _ in at_fault) > 40
     assert done.sheet is not None
+    assert done.report == done.out / "report.html"
+    assert (done.out / "report.html").exists()
 
 
 def test_a_preview_can_be_stopped(small: JobFolder) -> None:
