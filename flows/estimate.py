@@ -33,8 +33,8 @@ class Range:
 
 # Until the first image is made and after the last: processes, the server, indexes.
 _AROUND_S = (3.0, 7.0, 15.0)
-# By how much the speed of one machine differs from day to day.
-_SLOWER, _FASTER = 0.2, 0.15
+# By how much the speed of one machine differs, with what else it has to do.
+_SLOWER, _FASTER = 0.35, 0.25
 # Where that cannot be measured: how much times, or bytes a pixel, differ from one to the next.
 _USUAL_SPREAD = 0.25
 # Of the iterations, where pairs may stop earlier and none came to its end.
