@@ -89,8 +89,10 @@ def contact_sheet(
             left = _left(column, place, tile, triple_px)
             _lay(sheet, picture, (left, top), tile)
             first, second = triple.captions[place]
-            _text(draw, (left, top + tile[1] + 9), first, _TEXT_TYPE_PX, _INK, tile[0])
-            _text(draw, (left, top + tile[1] + 30), second, _SMALL_TYPE_PX, _GREY, tile[0])
+            _text(draw, (left, top + tile[1] + 9), first, _TEXT_TYPE_PX, _INK, tile[0] - _GAP_PX)
+            _text(
+                draw, (left, top + tile[1] + 30), second, _SMALL_TYPE_PX, _GREY, tile[0] - _GAP_PX
+            )
     _draw_legend(draw, legend, height_px - _MARGIN_PX + 12 - _LEGEND_LINE_PX * len(legend))
     return sheet
 
