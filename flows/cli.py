@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from flows.commands.care import prune, replay, verify
+from flows.commands.care import prune, replay, report, verify
 from flows.commands.datasets import demo, export, plan, preview, run, validate
 from flows.commands.jobs import deploy, serve, trigger, watch
 from flows.commands.pictures import folder, stylize
@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 for command in (
     *(preview, run, plan, validate, export, stylize, folder, demo, schema),
-    *(verify, replay, prune),
+    *(report, verify, replay, prune),
     *(serve, deploy, trigger, watch),
 ):
     app.command()(command)

@@ -37,6 +37,7 @@ from flows.progress import (
     outcome_kept,
 )
 from flows.reading import output_folder, read_for_run
+from flows.report import REPORT, write_report
 from flows.server import expect_task_records
 from flows.summary import Summary
 from flows.turns import folder_to_itself, gpu_slots
@@ -50,7 +51,7 @@ from flows.workers.runners import (
 )
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
-from manifests.durable import check_stays_inside
+from manifests.durable import check_stays_inside, remove_durably
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
 from manifests.extent import extent_of
@@ -172,6 +173,7 @@ def _make(
     stopped = control.stop.is_set()
     exported = Exported()
     exports: tuple[str, ...] = ()
+    report = ""
     left = extent.pending - tally.settled
     if not stopped:
         check_in_use()
@@ -179,8 +181,11 @@ def _make(
         exported = export_imagefolder(job.out, job.plan, job.ledger, about)
         if exported.images:
             exports = _export_formats(job, check_in_use)
+            check_in_use()
+            report = str(write_report(job.out))
         else:
             remove_exports_inside(job.out)
+            remove_durably(job.out / REPORT)
         if not left:
             check_in_use()
             put_on_record(job, exported, exports)
@@ -203,6 +208,7 @@ def _make(
         stopped=stopped,
         set_aside=exported.set_aside,
         exports=exports,
+        report=report,
         out_of_time=budget.is_over,
     )
 

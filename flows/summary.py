@@ -18,6 +18,7 @@ class Summary:
         out_of_time: whether that is because the run's hours are over.
         set_aside: files that the plan no longer wants, moved out of the dataset.
         exports: a line for each further format: where, images, objects, what was substituted.
+        report: the page that shows the dataset; empty where it has no images, or after a stop.
     """
 
     out: str
@@ -31,3 +32,4 @@ class Summary:
     set_aside: int
     exports: tuple[str, ...]
     out_of_time: bool
+    report: str

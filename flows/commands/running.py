@@ -126,6 +126,8 @@ def _report(summary: Summary) -> int:
     say(f"{summary.dataset} images in {summary.out} ({summary.made} made in this run)")
     for export_line in summary.exports:
         say(export_line)
+    if summary.report:
+        say(f"report: {summary.report}")
     if summary.out_of_time:
         say(f"the hours of --max-hours are over: {summary.left} images left, run again to go on")
     elif summary.left:
