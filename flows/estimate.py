@@ -46,6 +46,8 @@ _RECORDS_READ = 50
 _TIMES_A_ROW_IS_WRITTEN = Range(1.9, 2.1, 2.4)
 # dataset.json, croissant.json and the heads of Parquet files.
 _INDEXES_BYTES = 40_000
+# The report holds so many images, three pictures each, as text; measured in bytes of an image.
+_IN_REPORT, _SHARE_IN_REPORT, _MOST_IN_REPORT_BYTES = 48, Range(1.0, 2.5, 4.0), 25_000
 _NOTHING = Range(0.0, 0.0, 0.0)
 
 
@@ -249,13 +251,15 @@ def _seconds(job: Job, optimising: Range, beside_s: float) -> Range:
 
 
 def _disk(job: Job, trial: Trial, left: _Left) -> Range:
-    """Images, their rows, the copies of further formats, and Gram matrices of styles."""
+    """Images, their rows, copies of further formats, Gram matrices of styles, the report."""
     sure = _INDEXES_BYTES + _grams_bytes(job, left)
     tried = [*trial.pairs, *trial.photographs]
     row_bytes = sum(one.rows_bytes for one in tried) / max(1, sum(one.images for one in tried))
     rows = _TIMES_A_ROW_IS_WRITTEN.times(left.images * row_bytes)
     copies = 1 + _formats_that_copy(job)
-    ranges = [Range(sure, sure, sure), rows]
+    file_bytes = sum(one.files_bytes for one in tried) / max(1, sum(one.images for one in tried))
+    in_report = min(_IN_REPORT, left.images) * min(file_bytes, _MOST_IN_REPORT_BYTES)
+    ranges = [Range(sure, sure, sure), rows, _SHARE_IN_REPORT.times(in_report)]
     for (images, pixels), made in (
         (left.stylized, trial.pairs or trial.photographs),
         (left.others, trial.photographs or trial.pairs),

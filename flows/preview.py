@@ -17,11 +17,11 @@ from flows.load import load
 from flows.nothing_to_do import about_dataset, made_on
 from flows.progress import ChunkDone, Control, Started
 from flows.reading import output_folder
-from flows.report import write_report
+from flows.report import REPORT, write_report
 from flows.workers.devices import chunk_worker
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
-from manifests.durable import check_stays_inside, write_whole
+from manifests.durable import check_stays_inside, remove_durably, write_whole
 from manifests.export import export_imagefolder
 from manifests.images import decode_image, encode_image, read_file
 from manifests.in_use import in_use
@@ -97,6 +97,8 @@ def preview(read: ReadManifest, count: int, control: Control) -> Previewed:
         exported = export_imagefolder(out, job.plan, job.ledger, about)
         sheet = _write_sheet(job, shown)
         report = write_report(out) if exported.images else None
+        if report is None:
+            remove_durably(out / REPORT)
     return Previewed(
         out,
         exported.images,
