@@ -47,4 +47,6 @@ def _report(previewed: Previewed, manifest: Path) -> None:
         say(f"failed: {path}: {why}")
     if previewed.sheet:
         say(f"contact sheet: {previewed.sheet}")
+    if previewed.report:
+        say(f"report: {previewed.report}")
     say(f"next: `gramflow plan {manifest}` says what all of it takes, `gramflow run {manifest}`")
