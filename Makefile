@@ -1,11 +1,12 @@
 # make install: gramflow in .venv.   make demo: a small dataset, offline once installed.
-# make test: everything CI checks.   make schema: manifests/manifest.schema.json, from the model.
+# make test: everything CI checks but for make test-browser: the report in a real browser.
+# make schema: manifests/manifest.schema.json, from the model.
 # make audit: known vulnerabilities of what is installed.
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: install demo test lint schema audit clean
+.PHONY: install demo test test-browser lint schema audit clean
 
 install: .venv/.installed-demo
 
@@ -20,6 +21,17 @@ demo: .venv/.installed-demo
 # Tests wait for servers and processes more than they compute; each file stays in one process.
 test: .venv/.installed-test lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+
+# By Debian's chromium, which is installed where no browser is on the PATH.
+test-browser: .venv/.installed-browser
+	@for name in chromium chromium-browser google-chrome; do \
+		command -v $$name > /dev/null && exit 0; \
+	done; \
+	test "$$(id -u)" = 0 && as_root= || as_root="sudo -n"; \
+	{ $$as_root apt-get update -q && $$as_root apt-get install -qy --no-install-recommends chromium; } \
+	|| { echo "test-browser: FAILED: there is no browser, and apt-get could not install one;" \
+	"have chromium or google-chrome on the PATH, then give the command again"; exit 1; }
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/browser
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.care import prune, replay, verify
+from flows.commands.care import prune, replay, report, verify
 from flows.commands.console import show_tracebacks
-from flows.commands.datasets import demo, export, plan, run, validate
+from flows.commands.datasets import demo, export, plan, preview, run, validate
 from flows.commands.jobs import deploy, serve, trigger, watch
 from flows.commands.looking import status
 from flows.commands.pictures import folder, stylize
@@ -34,8 +34,8 @@ def gramflow(
 
 
 for command in (
-    *(run, plan, validate, export, stylize, folder, demo, schema),
-    *(status, verify, replay, prune),
+    *(preview, run, plan, validate, export, stylize, folder, demo, schema),
+    *(status, report, verify, replay, prune),
     *(serve, deploy, trigger, watch),
 ):
     app.command()(command)

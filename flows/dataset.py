@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -20,7 +21,9 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed, State
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
+from pydantic import Field
 
+from flows.budget import Budget
 from flows.engine import choose_devices
 from flows.job import Job, prepare
 from flows.nothing_to_do import about_dataset, made_on, nothing_to_do, put_on_record
@@ -29,7 +32,6 @@ from flows.progress import (
     ChunkDone,
     Control,
     Event,
-    Hashing,
     Indexing,
     InStage,
     Started,
@@ -39,6 +41,7 @@ from flows.progress import (
     outcome_kept,
 )
 from flows.reading import output_folder, read_for_run
+from flows.report import REPORT, write_report
 from flows.run_file import Outcome, kept_in_file
 from flows.server import expect_task_records
 from flows.standing import Reckoning
@@ -54,7 +57,7 @@ from flows.workers.runners import (
 )
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
-from manifests.durable import check_stays_inside
+from manifests.durable import check_stays_inside, remove_durably
 from manifests.errors import ManifestError
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
@@ -94,6 +97,7 @@ def stylize_dataset(
     wait_s: float = 0,
     runner: Runner = "threads",
     dask_address: str | None = None,
+    max_hours: Annotated[float, Field(gt=0)] | None = None,
 ) -> Summary:
     """Make every image of the manifest that is not on record yet, then the dataset's indexes.
 
@@ -107,6 +111,8 @@ def stylize_dataset(
         wait_s: Wait so many seconds for another run that writes into the output folder.
         runner: Who works the chunks: threads (this machine), or processes of dask or ray.
         dask_address: Of the scheduler of an existing Dask cluster, as tcp://HOST:PORT.
+        max_hours: Begin no chunk that would not be done after so many hours; what is underway is
+            finished. Time spent on waiting for other runs does not count.
 
     Returns:
         What the run came to; also of one that was stopped or had nothing to do.
@@ -143,10 +149,11 @@ def stylize_dataset(
             on_page(name, folder, reckoning) as told_page,
             gpu_slots(devices, turns),
         ):
-            job = prepare(read, _told_as_hashing(control))
+            budget = Budget(max_hours)
+            job = prepare(read, control.hashing())
             try:
                 runner_of = partial(workers, runner, dask_address)
-                summary = _make(job, runner_of, control, limit, retry_failed, check_in_use)
+                summary = _make(job, runner_of, control, limit, retry_failed, check_in_use, budget)
             except BaseException:
                 # Chunks that are underway, in other threads, end at once too.
                 control.stop.set()
@@ -163,6 +170,7 @@ def _make(
     limit: int | None,
     retry_failed: bool,
     check_in_use: Callable[[], None],
+    budget: Budget,
 ) -> Summary:
     if done := nothing_to_do(job, retry_failed):
         control.tell(Started(images=done.dataset, to_do=0, pairs=0, work=0.0, chunks=0))
@@ -178,7 +186,15 @@ def _make(
     tally = _Tally()
     chunks = extent.chunks()
     with runner_of(job, extent.tasks, control) as those:
-        run = _Run(job.plan.manifest.name, extent.tasks, those, control, tally)
+        run = _Run(
+            job.plan.manifest.name,
+            extent.tasks,
+            those,
+            control,
+            tally,
+            budget,
+            job.workshop.work,
+        )
         if extent.tasks <= _TASKS_PER_FLOW:
             _run_chunks(run, chunks)
         else:
@@ -189,6 +205,7 @@ def _make(
     stopped = control.stop.is_set()
     exported = Exported()
     exports: tuple[str, ...] = ()
+    report = ""
     left = extent.pending - tally.settled
     if not stopped:
         control.tell(Indexing())
@@ -197,8 +214,11 @@ def _make(
         exported = export_imagefolder(job.out, job.plan, job.ledger, about)
         if exported.images:
             exports = _export_formats(job, check_in_use)
+            check_in_use()
+            report = str(write_report(job.out))
         else:
             remove_exports_inside(job.out)
+            remove_durably(job.out / REPORT)
         if not left:
             check_in_use()
             put_on_record(job, exported, exports)
@@ -221,6 +241,8 @@ def _make(
         stopped=stopped,
         set_aside=exported.set_aside,
         exports=exports,
+        report=report,
+        out_of_time=budget.is_over,
         counts={name: dict(counter) for name, counter in exported.counts.items()},
     )
 
@@ -295,6 +317,8 @@ class _Run:
     workers: Workers
     control: Control
     tally: _Tally
+    budget: Budget
+    work_of: Callable[[Chunk], float]
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
 
@@ -302,6 +326,7 @@ class _Run:
 def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
     if not run.workers.tell_stages:
         run.control.tell(InStage(chunk.number, chunk.images, "away"))
+    began_s = time.monotonic()
     try:
         done = run.workers.work(chunk)
     except Stopped:
@@ -313,6 +338,7 @@ def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
         return Failed(message=f"{type(error).__name__}: {error}")
     finally:
         run.control.tell(InStage(chunk.number, chunk.images, None))
+    run.budget.took(done.work, time.monotonic() - began_s)
     run.tally.add(done)
     run.control.tell(done)
     return None
@@ -324,7 +350,7 @@ def _run_chunks(run: _Run, chunks: Iterable[Chunk]) -> None:
     futures: list[PrefectFuture[Any]] = []
     for chunk in chunks:
         places.acquire()
-        if run.control.stop.is_set():
+        if run.control.stop.is_set() or not run.budget.allows(run.work_of(chunk)):
             break
         named = _chunk_task.with_options(
             task_run_name=f"stylize {run.name} · chunk {next(run.numbers)}/{run.chunks}"
@@ -351,6 +377,8 @@ def _run_in_parts(run: _Run, chunks: Iterator[Chunk], parts: int) -> None:
         persist_result=False,
     )
     for part in range(1, parts + 1):
+        if run.control.stop.is_set() or run.budget.is_over:
+            break
         part_flow(part)
 
 
@@ -372,13 +400,3 @@ def _logged_too(tell: Callable[[Event], None]) -> Callable[[Event], None]:
         tell(event)
 
     return tell_both
-
-
-def _told_as_hashing(control: Control) -> Callable[[], None]:
-    files = count(1)
-
-    def on_file() -> None:
-        control.check()
-        control.tell(Hashing(next(files)))
-
-    return on_file

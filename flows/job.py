@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ from manifests.facts import FactsCache
 from manifests.ledger import Ledger
 from manifests.plan import Engine, Plan
 from manifests.reading import ReadManifest
-from manifests.sources import ListedContent, list_content, list_styles, listed_pairs
+from manifests.sources import ContentImage, ListedContent, list_content, list_styles, listed_pairs
 from manifests.storage import Place, local_folder, normal
 from manifests.stores import check_store
 from nst_core import ENCODERS, Stylizer
@@ -163,11 +163,16 @@ def _is_inside(out: Place, folder: Place) -> bool:
     return f"{normal(out)}/".startswith(f"{normal(folder)}/")
 
 
-def prepare(read: ReadManifest, on_file: Callable[[], None] = lambda: None) -> Job:
+def prepare(
+    read: ReadManifest,
+    on_file: Callable[[], None] = lambda: None,
+    among: Callable[[Sequence[ContentImage]], Collection[int]] | None = None,
+) -> Job:
     """Check the manifest, hash its files and make the plan.
 
     Args:
         on_file: called after each hashed file.
+        among: says which of the content images to read and plan for, by their places; None for all.
 
     Raises:
         ManifestError: with every problem found.
@@ -185,7 +190,8 @@ def prepare(read: ReadManifest, on_file: Callable[[], None] = lambda: None) -> J
             raise ManifestError([read.problem(("stylize",), str(error))]) from None
     known, max_pixels = local_folder(out) / _FACTS, read.manifest.max_pixels
     with closing(FactsCache(known, max_pixels)) as facts:
-        plan = Plan(read, content, engine, facts, on_file)
+        places = None if among is None else among(content.images)
+        plan = Plan(read, content, engine, facts, on_file, places)
     devices = choose_devices() if stylizer else [choose_device()]
     lanes = choose_lanes(devices[0], output_size(read), cores_each(len(devices)))
     slots = threading.Semaphore(lanes.count)

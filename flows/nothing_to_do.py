@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.job import Job
+from flows.report import REPORT
 from flows.summary import Summary
 from flows.version import VERSION, cpu_capability, library_versions
 from manifests.comparison import FilesOnDisk, Todo
@@ -18,7 +19,7 @@ from manifests.exporters.formats import formats_there
 from manifests.plan import Plan, stylize_parameters
 from manifests.settled import Settled, is_perhaps_settled, settle, settled
 from manifests.storage import Place, is_in_store
-from manifests.stores import read_bytes
+from manifests.stores import is_there, read_bytes
 
 
 def nothing_to_do(job: Job, retry_failed: bool) -> Summary | None:
@@ -33,6 +34,9 @@ def nothing_to_do(job: Job, retry_failed: bool) -> Summary | None:
     wanted = {*job.plan.manifest.output.format, *formats_there(job.out)}
     if on_record is None or not wanted <= {"imagefolder", *on_record.formats}:
         return None
+    report = job.out / REPORT
+    if on_record.images and not is_there(report):
+        return None
     return Summary(
         out=str(job.out),
         made=0,
@@ -44,6 +48,8 @@ def nothing_to_do(job: Job, retry_failed: bool) -> Summary | None:
         stopped=False,
         set_aside=0,
         exports=on_record.exports,
+        report=str(report) if on_record.images else "",
+        out_of_time=False,
     )
 
 

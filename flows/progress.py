@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
@@ -117,6 +118,16 @@ class Control:
         """Raises Stopped once `stop` is set."""
         if self.stop.is_set():
             raise Stopped
+
+    def hashing(self) -> Callable[[], None]:
+        """A function to call after each hashed file: it tells of it, and raises Stopped."""
+        files = count(1)
+
+        def on_file() -> None:
+            self.check()
+            self.tell(Hashing(next(files)))
+
+        return on_file
 
 
 _CURRENT: ContextVar[Control | None] = ContextVar("gramflow_control", default=None)

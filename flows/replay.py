@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 
 from augment.fidelity import Scores
 from augment.recipes import Recipe
@@ -25,19 +22,17 @@ from flows.engine import (
     torch_threads,
 )
 from flows.load import FileAtFault, Loaded, Pixels, as_pixels, as_tensor, load
+from flows.origins import manifest_of
 from flows.ready import Ready
 from flows.variation import encoded, recipes_of, varied
 from flows.version import VERSION, cpu_capability, library_versions
-from manifests.errors import ManifestError, Problem
 from manifests.exporters.finished import FinishedDataset, Row
 from manifests.identity import canonical_json, seed_of, source_id
 from manifests.images import UnusableImage, decode_image, fit_within, image_size, read_file
 from manifests.plan import Base, Variant
 from manifests.readers.shapes import shown
 from manifests.reading import ReadManifest
-from manifests.schema import Manifest
 from manifests.sources import ContentImage, StyleImage, list_content, list_styles
-from manifests.storage import is_in_store
 from nst_core import Encoder, Pair, Preset, Stylizer, load_encoder, resolve_preset
 
 _PEAK = 255.0
@@ -95,7 +90,7 @@ def origins_of(dataset: FinishedDataset) -> Origins:
         ManifestError: for a dataset.json of an older version, and where its content or styles
             cannot be found; says which.
     """
-    read = _manifest_of(dataset)
+    read = manifest_of(dataset)
     listed = list_content(read)
     device = choose_device()
     lanes = choose_lanes(device, output_size(read), cores_each(1))
@@ -170,19 +165,6 @@ def psnr_db(one: bytes, other: bytes) -> float | None:
         return None
     error = float(np.mean((first - second) ** 2))
     return float("inf") if error == 0 else 10 * float(np.log10(_PEAK**2 / error))
-
-
-def _manifest_of(dataset: FinishedDataset) -> ReadManifest:
-    about = dataset.out / "dataset.json"
-    try:
-        where, manifest = dataset.about["manifest_file"], dataset.about["manifest"]
-        checked = Manifest.model_validate(manifest)
-    except (KeyError, ValidationError):
-        expected = "does not say what it was made from; `gramflow run` writes it again"
-        raise ManifestError([Problem(str(about), None, "", expected)]) from None
-    # Of a dataset in a store the path is a whole one.
-    file = where if is_in_store(dataset.out) else os.path.join(dataset.out, where)
-    return ReadManifest(checked, Path(os.path.normpath(file)), {})
 
 
 def _base(origins: Origins, row: Row) -> Base:

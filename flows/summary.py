@@ -18,8 +18,10 @@ class Summary:
         dataset: images of the dataset as it now is.
         failures: (path of the file at fault, why, images missing), of the whole dataset.
         left: images of the plan that are still to be made, after a stop or a limit.
+        out_of_time: whether that is because the run's hours are over.
         set_aside: files that the plan no longer wants, moved out of the dataset.
         exports: a line for each further format: where, images, objects, what was substituted.
+        report: the page that shows the dataset; empty where it has no images, or after a stop.
         counts: {"split", "kind", "class", "style"} -> value -> images of the dataset; empty where
             the run wrote no indexes.
     """
@@ -34,6 +36,8 @@ class Summary:
     stopped: bool
     set_aside: int
     exports: tuple[str, ...]
+    out_of_time: bool
+    report: str
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def __str__(self) -> str:

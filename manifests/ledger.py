@@ -93,7 +93,10 @@ class Ledger:
 
     def rows(self) -> Iterator[Row]:
         """All rows of all records, in the order of the plans they were made by."""
-        for file, record in read_ahead(_opened, self._records(), in_store=self._in_store):
+        yield from self._rows_of(self._records())
+
+    def _rows_of(self, records: Iterable[Place]) -> Iterator[Row]:
+        for file, record in read_ahead(_opened, records, in_store=self._in_store):
             with record:
                 _header(record.readline(), file)
                 for line in record:
@@ -101,6 +104,17 @@ class Ledger:
                         yield json.loads(line)
                     except ValueError:
                         raise _damaged(file) from None
+
+    def rows_of_some(self, most_records: int) -> Iterator[Row]:
+        """The rows of as many records, evenly spaced over the ledger; of fewer where it has fewer.
+
+        Raises:
+            LedgerError: for a record that cannot be read.
+        """
+        records = list(self._records())
+        count = min(most_records, len(records))
+        chosen = [records[place * len(records) // count] for place in range(count)]
+        yield from self._rows_of(chosen)
 
     def record(
         self,

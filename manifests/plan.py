@@ -6,8 +6,9 @@ import random
 import re
 import sys
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from copy import copy
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, Literal
 
@@ -33,6 +34,7 @@ from manifests.sources import ContentImage, ListedContent, StyleImage, list_styl
 Kind = Literal["original", "augmented", "stylized", "stylized_augmented"]
 
 MAX_VARIANTS_PER_BASE = 256
+_NOT_READ = Facts(b"", 0, 0)
 _EXTENSIONS = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 
 
@@ -131,6 +133,7 @@ class Plan:
         engine: what stylizes, as it is part of every pair's id.
         facts: hashes and sizes of files, kept from run to run.
         on_file: called after each hashed file, for a progress display.
+        among: places of the content images to plan for, the others are not read; None for all.
 
     Raises:
         ManifestError: for styles without images, strategies that the images do not fit, images
@@ -144,6 +147,7 @@ class Plan:
         engine: Engine,
         facts: FactsCache,
         on_file: Callable[[], None] = lambda: None,
+        among: Collection[int] | None = None,
     ) -> None:
         self.read = read
         self.manifest = read.manifest
@@ -151,11 +155,19 @@ class Plan:
         self.content = content.images
         self.categories = content.categories
         self.styles = list_styles(read)
-        self._content_facts = list(facts.of_files((c.file for c in self.content), on_file))
+        self._places = range(len(self.content)) if among is None else sorted(among)
+        self._only: Set[str] | None = None
+        self._content_facts = [_NOT_READ] * len(self.content)
+        read_now = facts.of_files((self.content[i].file for i in self._places), on_file)
+        for index, found in zip(self._places, read_now):
+            self._content_facts[index] = found
         self._check_lineage()
         self._style_facts = list(facts.of_files((s.file for s in self.styles), on_file))
-        self._mask_sha256 = _mask_sha256(self.content, facts, on_file)
-        self._labels_ids = [_labels_id(c, self._mask_sha256.get(c.file)) for c in self.content]
+        planned = [self.content[index] for index in self._places]
+        self._mask_sha256 = _mask_sha256(planned, facts, on_file)
+        self._labels_ids = [""] * len(self.content)
+        for index, one in zip(self._places, planned):
+            self._labels_ids[index] = _labels_id(one, self._mask_sha256.get(one.file))
         self._styles_of = self._pairing()
         self._parameters = stylize_parameters(self.manifest, engine)
         self._canonical_parameters: dict[float, str] = {}
@@ -169,7 +181,23 @@ class Plan:
 
         A base with more than MAX_VARIANTS_PER_BASE variants comes in several parts.
         """
-        for index, (content, facts) in enumerate(zip(self.content, self._content_facts)):
+        return self._every_base() if self._only is None else self._bases_with(self._only)
+
+    def only(self, variant_ids: Set[str]) -> Plan:
+        """This plan, of which nothing but these variants is to be made."""
+        narrowed = copy(self)
+        narrowed._only = variant_ids
+        return narrowed
+
+    def _bases_with(self, variant_ids: Set[str]) -> Iterator[Base]:
+        for base in self._every_base():
+            kept = tuple(variant for variant in base.variants if variant.id in variant_ids)
+            if kept:
+                yield replace(base, variants=kept)
+
+    def _every_base(self) -> Iterator[Base]:
+        for index in self._places:
+            content, facts = self.content[index], self._content_facts[index]
             width = height = 0
             if facts.width:
                 width, height = fit_within(facts.width, facts.height, self.engine.size)
@@ -202,7 +230,8 @@ class Plan:
 
     def _check_lineage(self) -> None:
         def relatives_of(split: str) -> Iterator[Relative]:
-            for content, facts in zip(self.content, self._content_facts):
+            for index in self._places:
+                content, facts = self.content[index], self._content_facts[index]
                 if content.split == split:
                     yield Relative(facts.sha256.hex(), content.group, content.name)
 

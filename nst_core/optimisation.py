@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -237,22 +238,29 @@ def _stop_reason(objective: Objective, curve: LossCurve, scale: SizedScale) -> S
 
 @contextmanager
 def _standing_still(batch: Batch, seated: Sequence[Underway | None]) -> Iterator[Look]:
-    """How to look at the pairs of a batch, for the time of the block."""
-    places = {one.index: place for place, one in enumerate(seated) if one}
+    """How to look at the pairs of a batch, for the time of the block.
+
+    Then nothing is left here of the batch: a listener may keep what it heard.
+    """
+    views = {
+        one.index: partial(batch.results, [place], with_losses=False)
+        for place, one in enumerate(seated)
+        if one
+    }
 
     def look(pair: int) -> Tensor:
-        if pair not in places:
+        if pair not in views:
             raise ValueError(
                 f"pair: {pair} is not in the batch; expected one of the progress's pairs, and to "
                 "be asked while the listener is called"
             )
-        images, _ = batch.results([places[pair]], with_losses=False)
+        images, _ = views[pair]()
         return images
 
     try:
         yield look
     finally:
-        places.clear()
+        views.clear()
 
 
 def _progress(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
 from pydantic import BaseModel
 from typer.main import get_command
 
@@ -54,6 +55,8 @@ def test_the_python_of_the_readme_runs(
     assert 0.02 < float((images - content).abs().mean()) < 0.5
     assert names["result"].end.of_pair(0)["total"] < names["result"].start.of_pair(0)["total"]
     assert (names["done"].image.shape, names["index"]) == ((3, 64, 96), 1)
+    with Image.open("result.png") as written:
+        assert written.size == (96, 64)
     said = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in said] == ["0", "1", "10/20:", "20/20:"]
 

@@ -1,4 +1,4 @@
-"""Commands that look after a finished dataset: verify, replay, prune."""
+"""Commands that look after a finished dataset: verify, replay, report, prune."""
 
 from __future__ import annotations
 
@@ -114,6 +114,23 @@ def replay(
                 [f"{output}: not the bytes of {file}: {compared}", *differences(dataset, row)]
             )
         )
+
+
+def report(out: FinishedArgument) -> None:
+    """Write OUT/report.html again: what the dataset holds, to be looked at in a browser."""
+    with one_sentence_errors():
+        from flows.report import write_report
+        from manifests.exporters.finished import read_finished
+        from manifests.in_use import in_use
+        from manifests.storage import place
+        from manifests.stores import names_in
+
+        folder = place(out)
+        if not names_in(folder / ".gramflow"):  # else a run may be about to write its dataset.json
+            read_finished(folder)
+        with in_use(folder), error_console.status("looking at the dataset"):
+            file = write_report(folder)
+        say(f"report: {file}")
 
 
 def prune(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -19,6 +20,7 @@ from flows.commands.console import (
     say,
 )
 from flows.commands.options import EncoderOption, ManifestArgument, OutOption, WeightsOption
+from flows.commands.previewing import show_preview
 from flows.commands.running import run_manifest
 from flows.terminal import printable
 from manifests.errors import ManifestError
@@ -32,6 +34,9 @@ def run(
     out: OutOption = None,
     limit: Annotated[
         Optional[int], typer.Option("--limit", min=0, help="Make at most this many images now.")
+    ] = None,
+    max_hours: Annotated[
+        Optional[float], typer.Option("--max-hours", help="End in good order after so many hours.")
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed before.")
@@ -49,9 +54,33 @@ def run(
     """Make every image of the manifest that is not there yet. Interrupt and repeat as you like."""
     with one_sentence_errors():
         status = run_manifest(
-            manifest, out, limit, retry_failed, encoder, weights, runner, dask_address
+            manifest,
+            out,
+            limit,
+            retry_failed,
+            encoder,
+            weights,
+            runner,
+            dask_address,
+            max_hours,
         )
         sys.exit(status)
+
+
+def preview(
+    manifest: ManifestArgument,
+    images: Annotated[
+        int, typer.Option("-n", "--images", min=1, max=100, help="How many images.")
+    ] = 12,
+    out: Annotated[
+        Optional[str], typer.Option("--out", help="Folder of the preview, instead of OUT.preview.")
+    ] = None,
+    encoder: EncoderOption = None,
+    weights: WeightsOption = None,
+) -> None:
+    """Make a few images first, spread over all that differs, and a contact sheet of them."""
+    with one_sentence_errors():
+        sys.exit(show_preview(manifest, images, out, encoder, weights))
 
 
 def plan(
@@ -59,15 +88,21 @@ def plan(
     out: OutOption = None,
     encoder: EncoderOption = None,
     weights: WeightsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
     """Count what is new, done, failed, stale and orphaned; estimate time and disk."""
     with one_sentence_errors():
+        from flows.commands.estimates import described, say_estimate
         from flows.estimate import estimate
-        from flows.terminal import duration, file_size
         from manifests.comparison import compare
 
         job = _prepared(manifest, out, encoder, weights)
         counts = compare(job.plan, job.ledger, job.out)
+        if as_json:
+            with error_console.status("making some on trial"):
+                left = estimate(job)
+            print(json.dumps(described(job, counts, left), ensure_ascii=False))
+            return
         title = printable(f"{job.plan.manifest.name} → {job.out}")
         table = Table(title=Text(title), title_justify="left")
         table.add_column("images")
@@ -83,8 +118,12 @@ def plan(
         ):
             table.add_row(name, f"{count:,}", meaning)
         out_console.print(table)
-        left = estimate(job)
-        say(f"about {duration(left.seconds)} on this machine, {file_size(left.disk_bytes)} of disk")
+        if counts.new:
+            with error_console.status("making some on trial"):
+                left = estimate(job)
+            say_estimate(left)
+        else:
+            say("nothing to make")
 
 
 def validate(manifest: ManifestArgument) -> None:

@@ -33,6 +33,7 @@ def run_manifest(
     weights: Path | None = None,
     runner: str = "threads",
     dask_address: str | None = None,
+    max_hours: float | None = None,
 ) -> int:
     """Run the flow under a Prefect server; exit status."""
     from flows.reading import output_folder, read_for_run
@@ -40,6 +41,8 @@ def run_manifest(
     from flows.workers.runners import check_runner
 
     check_runner(runner, dask_address)
+    if max_hours is not None and max_hours <= 0:
+        raise ValueError(f"--max-hours: expected hours above 0, got {max_hours:g}")
     read = read_for_run(manifest, out, encoder, weights)
 
     # That keeps a record of each run, also of one that does nothing.
@@ -65,6 +68,7 @@ def run_manifest(
             weights=weights,
             runner=runner,
             dask_address=dask_address,
+            max_hours=max_hours,
         )
 
     try:
@@ -127,8 +131,13 @@ def _report(summary: Summary) -> int:
     say(f"{images} in {summary.out} ({summary.made:,} made in this run)")
     for export_line in summary.exports:
         say(export_line)
-    if summary.left:
-        say(f"{counted(summary.left, 'image')} left; run again without --limit to make the rest")
+    if summary.report:
+        say(f"report: {summary.report}")
+    left = counted(summary.left, "image")
+    if summary.out_of_time:
+        say(f"the hours of --max-hours are over: {left} left; run again to go on")
+    elif summary.left:
+        say(f"{left} left; run again without --limit to make the rest")
     if summary.left_out:
         kept = "kept too little of their content's structure"
         left_out = counted(summary.left_out, "image")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from flows.budget import Budget
 from manifests.in_use import OutputInUse, in_use
 from tests.flows.conftest import TINY, JobFolder
 from tests.flows.pictures import photo, write_bad_files
@@ -247,6 +248,46 @@ def test_a_limit_stops_there_and_the_next_run_goes_on(job: JobFolder) -> None:
     in_two_runs = job.images()
     job.run(out=job.folder / "at_once")
     assert in_two_runs == job.images(job.folder / "at_once")
+
+
+def test_a_run_ends_when_its_hours_are_over_and_the_next_goes_on(job: JobFolder) -> None:
+    for index in range(16):  # each of a shape of its own, and so a chunk
+        photo(index, 48, 20 + index).save(job.folder / "photos" / "dog" / f"more{index}.png")
+    job.write(
+        pairing={"styles_per_content": 1},
+        stylize=TINY | {"override": {"scales": [[1.0, 30]]}},
+        augment={"include_original": False},
+    )
+    seconds = 1.5
+    first = job.run(max_hours=seconds / 3600)
+    assert first.out_of_time
+    assert not first.stopped
+    assert first.made > 0
+    assert first.left == 20 - first.made > 0
+    assert len(rows(job)) == len(job.images()) == first.made
+    second = job.run(max_hours=1)
+    assert (second.made, second.left, second.out_of_time) == (first.left, 0, False)
+    in_two_runs = job.images()
+    job.run(out=job.folder / "at_once")
+    assert in_two_runs == job.images(job.folder / "at_once")
+
+
+def test_no_chunk_begins_that_would_not_be_done_in_time() -> None:
+    budget = Budget(hours=60 / 3600)
+    assert budget.allows(work=1000), "how long it takes is not known yet"
+    budget.took(work=2, seconds=1)
+    budget.took(work=2, seconds=10)
+    assert budget.allows(work=10), "50 s, as the slowest"
+    assert not budget.allows(work=20), "100 s"
+    assert budget.is_over
+    assert not budget.allows(work=0.1), "others would be made instead, in another order"
+
+
+def test_without_hours_every_chunk_may_begin() -> None:
+    budget = Budget(hours=None)
+    budget.took(work=1, seconds=1e6)
+    assert budget.allows(work=1e6)
+    assert not budget.is_over
 
 
 def test_a_job_of_many_chunks_runs_in_parts(

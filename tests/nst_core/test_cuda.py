@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from nst_core.batch import Batch
 from nst_core.encoder import Encoder
@@ -100,6 +101,23 @@ def test_losses_are_heard_every_10_iterations() -> None:
     heard: list[Progress] = []
     results(load_encoder("random"), preset(25), pairs_of(2), on_progress=heard.append)
     assert [one.iterations for one in heard] == [(10, 10), (20, 20), (25, 25)]
+
+
+def test_a_listener_that_looks_changes_nothing_and_sees_what_comes_out() -> None:
+    last: dict[int, Tensor] = {}
+
+    def listen(one: Progress) -> None:
+        last.update((pair, one.image(pair)) for pair in one.pairs)
+        for place, total in enumerate(one.total_loss):
+            terms = one.content_term[place], one.style_term[place], one.total_variation_term[place]
+            assert sum(terms) == pytest.approx(total, rel=1e-4)
+
+    arguments = load_encoder("random"), preset(25, **STEADY), pairs_of(2)
+    plain, seen = results(*arguments), results(*arguments, on_progress=listen)
+    for index, done in enumerate(seen):
+        assert not last[index].is_cuda
+        assert torch.equal(last[index], done.image)
+        torch.testing.assert_close(done.image, plain[index].image, rtol=0, atol=1e-4)
 
 
 def test_more_pairs_than_fit_are_all_done() -> None:

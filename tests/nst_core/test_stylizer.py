@@ -1,6 +1,8 @@
 """The optimisation on tiny images with the random encoder."""
 
+import gc
 import math
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nst_core import optimisation
+from nst_core.batch import Batch
 from nst_core.encoder import Encoder
 from nst_core.loading import load_encoder
 from nst_core.losses import gram_matrix, style_loss
@@ -324,6 +328,24 @@ def test_an_image_is_to_be_had_only_while_the_listener_is_called(encoder: Encode
             one.image(1)
 
     stylize(encoder, preset(1), pictures(), pictures(seed=1), on_progress=ask_for_another)
+
+
+def test_what_was_heard_keeps_no_batch_in_memory(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Batch]] = []
+
+    def noted(*arguments: Any) -> Batch:
+        batch = Batch(*arguments)
+        made.append(weakref.ref(batch))
+        return batch
+
+    monkeypatch.setattr(optimisation, "Batch", noted)
+    heard: list[Progress] = []
+    stylize(encoder, preset(2), pictures(), pictures(seed=1), on_progress=heard.append)
+    gc.collect()
+    assert len(heard) == 2
+    assert [batch() for batch in made] == [None]
 
 
 def test_numbers_grow_over_the_scales(encoder: Encoder) -> None:

@@ -1,0 +1,70 @@
+"""How a command says what is left to make and what that takes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.table import Table
+
+from flows.commands.console import out_console, say
+from flows.estimate import Estimate, Range
+from flows.job import Job
+from flows.terminal import duration, file_size
+from manifests.comparison import Counts
+
+
+def say_estimate(left: Estimate) -> None:
+    """A table of time, hours and disk, and a sentence."""
+    hours = left.gpu_hours if left.gpus else left.processor_hours
+    table = Table()
+    table.add_column("of what is new")
+    for name in ("at least", "likely", "at most"):
+        table.add_column(name, justify="right")
+    table.add_row("time", *map(duration, _figures(left.seconds)))
+    table.add_row("GPU-hours" if left.gpus else "processor-hours", *map(_hours, _figures(hours)))
+    table.add_row("disk", *map(file_size, _figures(left.disk_bytes)))
+    out_console.print(table)
+    on = f"on {left.gpus} GPUs" if left.gpus > 1 else "on one GPU" if left.gpus else "without a GPU"
+    seen = []
+    if left.pairs_tried:
+        seen.append(f"{_counted(left.pairs_tried, 'pair')} made on trial")
+    if left.pairs_on_record:
+        seen.append(f"{_counted(left.pairs_on_record, 'pair')} on record")
+    known = f", known from {' and '.join(seen)}" if seen else ""
+    say(
+        f"{_counted(left.images, 'image')} and as many rows, {_counted(left.pairs, 'pair')} to "
+        f"optimise: about {duration(left.seconds.likely)} on this machine {on}, "
+        f"{file_size(left.disk_bytes.likely)} of disk{known}"
+    )
+
+
+def described(job: Job, counts: Counts, left: Estimate) -> dict[str, Any]:
+    """The same for machines; times in seconds, ranges as low, likely and high."""
+    return {
+        "name": job.plan.manifest.name,
+        "out": str(job.out),
+        "counts": asdict(counts),
+        "images": left.images,
+        "rows": left.images,
+        "pairs": left.pairs,
+        "seconds": asdict(left.seconds),
+        "gpu_hours": asdict(left.gpu_hours),
+        "processor_hours": asdict(left.processor_hours),
+        "disk_bytes": asdict(left.disk_bytes),
+        "devices": [str(device) for device in job.devices],
+        "pairs_tried": left.pairs_tried,
+        "pairs_on_record": left.pairs_on_record,
+    }
+
+
+def _figures(of: Range) -> tuple[float, float, float]:
+    return of.low, of.likely, of.high
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,31 @@
+"""OUT/report.html: what a dataset holds and how it came out, to be looked at without network."""
+
+from __future__ import annotations
+
+from manifests.durable import write_whole
+from manifests.exporters.finished import read_finished
+from manifests.storage import Place
+from manifests.stores import is_there, read_bytes
+
+REPORT = "report.html"
+
+
+def write_report(out: Place) -> Place:
+    """Write OUT/report.html of the finished dataset in `out`; the file.
+
+    The same dataset gives the same bytes; a file that has them already is left as it is, so that
+    a run sees that nothing has changed. Nobody else may write into OUT meanwhile.
+
+    Raises:
+        ManifestError: where there is no dataset, or a row of it is none.
+        OSError: when the report cannot be written.
+    """
+    from flows.report.facts import gather
+    from flows.report.page import render
+
+    dataset = read_finished(out)
+    file = dataset.out / REPORT
+    page = render(dataset, gather(dataset)).encode()
+    if not is_there(file) or read_bytes(file) != page:
+        write_whole(file, page, dataset.temporary_folder)
+    return file

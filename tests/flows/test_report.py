@@ -1,0 +1,355 @@
+"""The report of a finished dataset: what is in it, and how much."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from upath import UPath
+
+from flows.report import write_report
+from flows.report.curves import curves_of
+from flows.report.examples import MOST_EXAMPLES
+from flows.report.facts import gather
+from flows.report.outlines import outlines_of
+from flows.report.plots import by_style
+from flows.report.spread import Spread
+from manifests.exporters.finished import read_finished
+from manifests.labels import Category, Object, Rle
+from tests.flows.conftest import JobFolder
+from tests.flows.painted import Painted
+from tests.flows.processes import finished
+from tests.stores import memory_folder
+
+PERSON = Category("person", keypoints=("nose", "eye"), skeleton=((0, 1),))
+ONE_PERSON = Object(
+    "person",
+    (4.0, 4.0, 20.0, 30.0),
+    polygons=((4.0, 4.0, 20.0, 4.0, 20.0, 30.0),),
+    keypoints=((8.0, 8.0, 2), (10.0, 9.0, 2)),
+)
+
+
+class _Page(HTMLParser):
+    """What a browser would make of a page, as far as it matters here."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.html = file.read_text(encoding="utf-8")
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._in: list[str] = []
+        self.feed(self.html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+        self._in.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        if not self._in or self._in[-1] not in ("script", "style"):
+            self.text += data
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._in and self._in.pop() != tag:
+            pass
+
+    @property
+    def data(self) -> Any:
+        found = re.search(r'<script type="application/json" id="data">(.*?)</script>', self.html)
+        assert found is not None
+        return json.loads(found.group(1))
+
+    def attributes(self, tag: str, name: str) -> list[str]:
+        return [str(given[name]) for one, given in self.tags if one == tag and given.get(name)]
+
+
+def report_of(out: Path) -> _Page:
+    file = write_report(out)
+    assert isinstance(file, Path)
+    return _Page(file)
+
+
+def page_of(painted: Painted) -> _Page:
+    return report_of(painted.write())
+
+
+def test_a_run_writes_the_report_and_names_it(job: JobFolder) -> None:
+    summary = job.run()
+    assert summary.report == str(job.out / "report.html")
+    page = _Page(job.out / "report.html")
+    assert "36 images of 4 photographs in 3 styles" in page.text
+    assert "4 photographs as they are, 8 variants of these, 8 stylized" in page.text
+    assert len(page.data["columns"]["file"]) == 36
+    status, output = finished("verify", job.out)
+    assert (status, "0 problems" in output) == (0, True)
+
+
+def test_a_run_with_nothing_to_do_leaves_the_report_or_writes_it_again(job: JobFolder) -> None:
+    first = job.run()
+    file = job.out / "report.html"
+    written_ns = file.stat().st_mtime_ns
+    assert finished("report", job.out)[0] == 0
+    assert job.run().report == first.report
+    assert file.stat().st_mtime_ns == written_ns
+    file.unlink()
+    assert job.run().report == first.report
+    assert file.exists()
+
+
+def test_a_dataset_without_images_has_no_report(job: JobFolder) -> None:
+    job.run()
+    for photograph in job.folder.glob("photos/*/*"):
+        photograph.write_bytes(b"no picture")
+    summary = job.run()
+    assert (summary.dataset, summary.report) == (0, "")
+    assert not (job.out / "report.html").exists()
+
+
+def test_the_command_writes_the_same_bytes_again(job: JobFolder) -> None:
+    job.run()
+    first = (job.out / "report.html").read_bytes()
+    (job.out / "report.html").unlink()
+    status, output = finished("report", job.out)
+    assert (status, output) == (0, f"report: {job.out}/report.html\n")
+    assert (job.out / "report.html").read_bytes() == first
+
+
+def test_a_folder_without_a_dataset_is_one_sentence(tmp_path: Path) -> None:
+    status, output = finished("report", tmp_path)
+    assert status == 2
+    assert "expected the folder of a finished dataset" in output
+    assert not list(tmp_path.iterdir())
+
+
+def test_counts_are_those_of_the_rows(tmp_path: Path) -> None:
+    facts = gather(
+        read_finished(Painted(tmp_path, photographs=("a.jpg", "b.jpg", "c.jpg")).write())
+    )
+    assert (facts.images, facts.photographs) == (12, 3)
+    assert facts.counts["kind"] == {"original": 3, "augmented": 3, "stylized": 6}
+    assert facts.counts["class"] == {"cat": 8, "dog": 4}
+    assert facts.counts["style"] == {"styles/waves.png": 3, "styles/tiles.png": 3}
+    assert len(facts.table.file) == 12
+    assert len(facts.originals) == 3
+
+
+def test_the_style_that_keeps_least_comes_first(tmp_path: Path) -> None:
+    facts = gather(read_finished(Painted(tmp_path).write()))
+    fidelity = by_style(facts.fidelity, lowest_first=True)
+    loss = by_style(facts.loss, lowest_first=False)
+    assert fidelity is not None
+    assert loss is not None
+    assert [strip.style for strip in fidelity.strips] == ["styles/tiles.png", "styles/waves.png"]
+    assert [strip.style for strip in loss.strips] == ["styles/tiles.png", "styles/waves.png"]
+    assert fidelity.strips[0].median == pytest.approx(0.65)
+    assert loss.strips[0].median == pytest.approx(3, rel=0.03)
+
+
+def test_pictures_are_in_the_page_itself(tmp_path: Path) -> None:
+    page = page_of(Painted(tmp_path))
+    pictures = page.attributes("img", "src")
+    assert len(pictures) > 12
+    assert all(uri.startswith("data:image/") for uri in pictures)
+    assert not [tag for tag, _ in page.tags if tag in ("iframe", "object", "embed", "base")]
+
+
+def test_photographs_that_are_not_in_the_dataset_are_shown_from_their_own_files(
+    tmp_path: Path,
+) -> None:
+    painted = Painted(tmp_path, has_originals=False)
+    painted.write()
+    assert "photograph one.jpg" in report_of(painted.out).attributes("img", "alt")
+    for file in (tmp_path / "photos").iterdir():
+        file.unlink()
+    page = report_of(painted.out)
+    assert "photograph one.jpg" not in page.attributes("img", "alt")
+    assert "Photographs that are not where they were are not shown" in page.text
+
+
+def test_what_looks_like_html_is_text(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    painted = Painted(
+        tmp_path,
+        photographs=('<img src=x onerror="alert(1)">.jpg', 'quote\'s & "quotes".jpg'),
+        styles=("<b>bold.png",),
+        classes=(evil, "plain"),
+        categories=(Category(evil),),
+        objects=(Object(evil, (1.0, 1.0, 9.0, 9.0)),),
+        name=evil,
+        failures=[{"path": evil, "error": evil, "images_missing": 1}],
+        left_out=[{"content_path": evil, "style_path": evil, "why": evil, "images": 1}],
+    )
+    page = page_of(painted)
+    scripts = [given for tag, given in page.tags if tag == "script"]
+    assert scripts == [{"type": "application/json", "id": "data"}, {}]
+    assert not [tag for tag, _ in page.tags if tag == "b"]
+    assert not [given for _, given in page.tags if "onerror" in given or given.get("src") == "x"]
+    assert page.text.count(evil) > 5
+    assert page.data["names"]["label"] == [evil, "plain"]
+    assert page.data["failures"] == [[evil, evil, 1]]
+
+
+def test_a_dataset_without_styles_labels_and_failures(tmp_path: Path) -> None:
+    page = page_of(Painted(tmp_path, styles=(), classes=()))
+    assert "6 images of 3 photographs: 3 photographs as they are and 3 variants" in page.text
+    for title in ("Fidelity", "Strength", "Failures", "Draw objects"):
+        assert title not in page.text
+    assert page.data["columns"]["strength"] == [None] * 6
+
+
+def test_a_dataset_of_one_image(tmp_path: Path) -> None:
+    painted = Painted(tmp_path, photographs=("only.jpg",), styles=(), classes=())
+    painted.write()
+    (painted.out / "train" / "metadata.jsonl").write_text(json.dumps(painted.rows[0]) + "\n")
+    page = report_of(painted.out)
+    assert "1 image of 1 photograph: 1 photograph as it is." in page.text
+
+
+def test_rows_of_an_older_version(tmp_path: Path) -> None:
+    older = frozenset(
+        ("kind", "fidelity", "objects", "total_loss_end", "strength", "recipe", "notes", "pair_id")
+    )
+    painted = Painted(tmp_path, without=older)
+    painted.write()
+    about = json.loads((painted.out / "dataset.json").read_text())
+    kept = {name: about[name] for name in ("images", "counts")}
+    (painted.out / "dataset.json").write_text(json.dumps(kept))
+    (painted.out / "left_out.jsonl").unlink()
+    page = report_of(painted.out)
+    assert "12 images of 3 photographs in 2 styles" in page.text
+    assert "Styles that are not where they were are shown by name only" in page.text
+    assert page.data["columns"]["fidelity"] == [None] * 12
+
+
+def test_damaged_pictures_are_left_out_of_the_examples(tmp_path: Path) -> None:
+    painted = Painted(tmp_path)
+    painted.write()
+    for row in painted.rows[:5]:
+        (painted.out / "train" / row["file_name"]).write_bytes(b"no picture")
+    page = report_of(painted.out)
+    assert len(page.data["examples"]) == 7
+    assert "5 examples cannot be read, `gramflow verify` says why" in page.text
+
+
+def test_labels_are_drawn(tmp_path: Path) -> None:
+    painted = Painted(tmp_path, categories=(PERSON,), objects=(ONE_PERSON,))
+    page = page_of(painted)
+    paths = {(given.get("class"), given.get("d")) for tag, given in page.tags if tag == "path"}
+    assert ("box", "M4 4H20V30H4Z") in paths
+    assert ("shape", "M4 4L20 4L20 30Z") in paths
+    assert ("bones", "M8 8L10 9") in paths
+    assert ("points", "M8 8h.01M10 9h.01") in paths
+    assert "Labelled objects" in page.text
+
+
+def test_a_mask_without_an_outline_is_hatched_inside_of_it(tmp_path: Path) -> None:
+    # 40 rows, 48 columns: two columns, from their 11th row to their 20th.
+    counts = _counts(400 + 10, 10, 30, 10, 48 * 40 - 460)
+    crowd = Object("person", (10.0, 10.0, 12.0, 20.0), rle=Rle(40, 48, counts), crowd=True)
+    painted = Painted(tmp_path, categories=(PERSON,), objects=(crowd,))
+    dataset = read_finished(painted.write())
+    (outline,) = outlines_of(dataset, painted.rows[0])
+    assert outline.hatching == "M10.5 10V20M11.5 10V20"
+
+
+def _counts(*lengths: int) -> str:
+    from pycocotools import mask
+
+    made = mask.frPyObjects({"size": [40, 48], "counts": list(lengths)}, 40, 48)
+    return str(made["counts"].decode())
+
+
+def test_failures_are_listed_up_to_a_bound(tmp_path: Path) -> None:
+    failures = [
+        {"path": f"photos/{index}.jpg", "error": "is empty", "images_missing": 2}
+        for index in range(1500)
+    ]
+    page = page_of(Painted(tmp_path, failures=failures))
+    assert "1,500 files could not be used" in page.text
+    assert "3,000 images are missing" in page.text
+    assert "… and 1,400 more, see failures.jsonl" in page.text
+    assert len(page.data["failures"]) == 1000
+
+
+def test_loss_curves_come_from_the_ledger(tmp_path: Path) -> None:
+    painted = Painted(tmp_path)
+    painted.write()
+    assert curves_of(painted.out) == []
+    painted.write_curves()
+    (curves,) = curves_of(painted.out)
+    assert curves.iterations == 20
+    assert set(curves.paths) == {"total", "content", "style", "total_variation"}
+    xs = [float(point.split()[0]) for point in curves.paths["total"][1:].split("L")]
+    ys = [float(point.split()[1]) for point in curves.paths["total"][1:].split("L")]
+    assert xs == [0, 150, 300]
+    assert ys == sorted(ys)
+    assert "Loss curve of 1 pair" in report_of(painted.out).text
+
+
+def test_a_damaged_ledger_costs_the_curves_only(tmp_path: Path) -> None:
+    painted = Painted(tmp_path)
+    painted.write()
+    painted.write_curves()
+    (record,) = (painted.out / ".gramflow" / "ledger").iterdir()
+    record.write_text("nothing\n")
+    assert "The loss curves cannot be shown" in report_of(painted.out).text
+
+
+def test_a_report_of_a_dataset_in_a_store_lies_in_the_store(tmp_path: Path) -> None:
+    painted = Painted(tmp_path)
+    painted.write()
+    folder = memory_folder()
+    folder.put(painted.out, "out")
+    written = write_report(UPath(folder.file("out")))
+    assert str(written) == folder.file("out/report.html")
+    html = folder.read("out/report.html").decode()
+    assert f"gramflow replay {folder.file('out')} " in html
+
+
+def test_a_spread_has_the_quantiles_of_its_values() -> None:
+    spread = Spread.even(100)
+    for value in range(101):
+        spread.add(value / 100)
+    assert [spread.quantile(share) for share in (0, 0.25, 0.5, 1)] == [0, 0.25, 0.5, 1]
+    decades = Spread.by_decades(50)
+    for value in (1e-3, 1.0, 1e3):
+        decades.add(value)
+    assert decades.quantile(0.5) == pytest.approx(1.0)
+    assert decades.quantile(1) == pytest.approx(1e3)
+
+
+def test_many_rows_are_sampled_evenly_and_the_page_says_so(tmp_path: Path) -> None:
+    painted = Painted(tmp_path, photographs=[f"{index}.jpg" for index in range(100)])
+    facts = gather(read_finished(painted.write()), most_rows=40)
+    assert facts.images == 400
+    assert 40 <= len(facts.table.file) <= 40 + MOST_EXAMPLES
+    evenly = facts.table.file[:40]
+    assert [f"train/{row['file_name']}" for row in painted.rows[9::10]] == evenly
+    assert set(facts.examples) <= set(range(len(facts.table.file)))
+
+
+def test_a_hundred_thousand_rows_make_a_page_of_some_megabytes(tmp_path: Path) -> None:
+    painted = Painted(
+        tmp_path,
+        photographs=[f"a-photograph-of-something-{index:05}.jpg" for index in range(10_000)],
+        styles=[f"style-{index}.png" for index in range(8)],
+        classes=[f"class-{index}" for index in range(300)],
+        files=500,
+    )
+    painted.write()
+    begun = time.monotonic()
+    file = write_report(painted.out)
+    assert isinstance(file, Path)
+    size_mb = file.stat().st_size / 1e6
+    print(
+        f"report of {len(painted.rows):,} rows: {time.monotonic() - begun:.1f} s, {size_mb:.1f} MB"
+    )
+    assert size_mb < 25
+    data = _Page(file).data
+    assert len(data["columns"]["file"]) == 100_000
+    assert len(data["examples"]) <= MOST_EXAMPLES
