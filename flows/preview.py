@@ -15,7 +15,7 @@ from flows.contact_sheet import Labelled, Triple, contact_sheet
 from flows.job import Job, prepare
 from flows.load import load
 from flows.nothing_to_do import about_dataset, made_on
-from flows.progress import ChunkDone, Control, Started
+from flows.progress import ChunkDone, Control, InStage, Started
 from flows.reading import output_folder
 from flows.report import REPORT, write_report
 from flows.workers.devices import chunk_worker
@@ -155,7 +155,8 @@ def _make(job: Job, control: Control) -> int:
     images = sum(chunk.images for chunk in job.chunks())
     to_do = sum(chunk.images for chunk in chunks)
     work = sum(map(job.workshop.work, chunks))
-    control.tell(Started(images, to_do, sum(chunk.pairs for chunk in chunks), work))
+    pairs = sum(chunk.pairs for chunk in chunks)
+    control.tell(Started(images, to_do, pairs, work, len(chunks)))
     with (
         chunk_worker(job, len(chunks), control) as work_one,
         ThreadPoolExecutor(job.places) as places,
@@ -163,7 +164,10 @@ def _make(job: Job, control: Control) -> int:
 
         def worked(chunk: Chunk) -> ChunkDone:
             control.check()
-            done = work_one(chunk)
+            try:
+                done = work_one(chunk)
+            finally:
+                control.tell(InStage(chunk.number, chunk.images, None))
             control.tell(done)
             return done
 
