@@ -49,4 +49,7 @@ def _report(previewed: Previewed, manifest: Path) -> None:
         say(f"contact sheet: {previewed.sheet}")
     if previewed.report:
         say(f"report: {previewed.report}")
-    say(f"next: `gramflow plan {manifest}` says what all of it takes, `gramflow run {manifest}`")
+    say(
+        f"next: `gramflow plan {manifest}` says what all of it takes, "
+        f"`gramflow run {manifest}` makes it"
+    )
