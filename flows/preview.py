@@ -15,13 +15,13 @@ from flows.contact_sheet import Labelled, Triple, contact_sheet
 from flows.job import Job, prepare
 from flows.load import load
 from flows.nothing_to_do import about_dataset, made_on
-from flows.progress import ChunkDone, Control, Started
+from flows.progress import ChunkDone, Control, InStage, Started
 from flows.reading import output_folder
-from flows.report import write_report
+from flows.report import REPORT, write_report
 from flows.workers.devices import chunk_worker
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
-from manifests.durable import check_stays_inside, write_whole
+from manifests.durable import check_stays_inside, remove_durably, write_whole
 from manifests.export import export_imagefolder
 from manifests.images import decode_image, encode_image, read_file
 from manifests.in_use import in_use
@@ -97,6 +97,8 @@ def preview(read: ReadManifest, count: int, control: Control) -> Previewed:
         exported = export_imagefolder(out, job.plan, job.ledger, about)
         sheet = _write_sheet(job, shown)
         report = write_report(out) if exported.images else None
+        if report is None:
+            remove_durably(out / REPORT)
     return Previewed(
         out,
         exported.images,
@@ -153,7 +155,8 @@ def _make(job: Job, control: Control) -> int:
     images = sum(chunk.images for chunk in job.chunks())
     to_do = sum(chunk.images for chunk in chunks)
     work = sum(map(job.workshop.work, chunks))
-    control.tell(Started(images, to_do, sum(chunk.pairs for chunk in chunks), work))
+    pairs = sum(chunk.pairs for chunk in chunks)
+    control.tell(Started(images, to_do, pairs, work, len(chunks)))
     with (
         chunk_worker(job, len(chunks), control) as work_one,
         ThreadPoolExecutor(job.places) as places,
@@ -161,7 +164,10 @@ def _make(job: Job, control: Control) -> int:
 
         def worked(chunk: Chunk) -> ChunkDone:
             control.check()
-            done = work_one(chunk)
+            try:
+                done = work_one(chunk)
+            finally:
+                control.tell(InStage(chunk.number, chunk.images, None))
             control.tell(done)
             return done
 

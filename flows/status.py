@@ -153,7 +153,7 @@ def _lines_of_outcome(outcome: Outcome, when: str) -> Iterator[str]:
     else:
         yield f"finished {when}, {_dataset(outcome)}"
         if outcome.left:
-            yield f"{counted(outcome.left, 'image')} left; {_TO_GO_ON}, without --limit"
+            yield f"{counted(outcome.left, 'image')} left; {_TO_GO_ON}"
 
 
 def _lines_of_running(standing: Standing) -> Iterator[str]:

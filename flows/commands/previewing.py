@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.commands.console import INTERRUPTED, SOME_FAILED, out_console, say
-from flows.commands.stopping import status_of, stopped_by_signals
+from flows.commands.console import INTERRUPTED, SOME_FAILED, say
+from flows.commands.running import shown
+from flows.commands.stopping import status_of
+from flows.terminal import counted
 
 if TYPE_CHECKING:
     from flows.preview import Previewed
@@ -17,28 +19,26 @@ def show_preview(
 ) -> int:
     """Make a preview and say what is in it; exit status."""
     from flows.preview import preview, preview_folder
-    from flows.progress import Control, Stopped
+    from flows.progress import Stopped
     from flows.reading import output_folder, read_for_run
-    from flows.terminal import RunDisplay
     from manifests.storage import place_on_disk
 
     whole = read_for_run(manifest, None, encoder, weights)
     folder = preview_folder(output_folder(whole)) if out is None else place_on_disk(out)
     read = read_for_run(manifest, folder, encoder, weights)
-    with RunDisplay(out_console) as display:
-        control = Control(tell=display.tell)
-        with stopped_by_signals(control.stop) as asked:
-            try:
-                previewed = preview(read, images, control)
-            except Stopped:
-                say("stopped; what is finished is kept, give the same command again to go on")
-                return status_of(asked[0]) if asked else INTERRUPTED
+    with shown() as (control, asked):
+        try:
+            previewed = preview(read, images, control)
+        except Stopped:
+            say("stopped; what is finished is kept, give the same command again to go on")
+            return status_of(asked[0]) if asked else INTERRUPTED
     _report(previewed, manifest)
     return SOME_FAILED if previewed.failures else 0
 
 
 def _report(previewed: Previewed, manifest: Path) -> None:
-    say(f"{previewed.images} images in {previewed.out} ({previewed.made} made now)")
+    images = counted(previewed.images, "image")
+    say(f"{images} in {previewed.out} ({previewed.made} made now)")
     if previewed.unusable:
         say(f"{previewed.unusable} of the photographs looked at cannot be opened; a run lists them")
     if previewed.left_out:
@@ -47,5 +47,9 @@ def _report(previewed: Previewed, manifest: Path) -> None:
         say(f"failed: {path}: {why}")
     if previewed.sheet:
         say(f"contact sheet: {previewed.sheet}")
+    if previewed.report:
         say(f"report: {previewed.report}")
-    say(f"next: `gramflow plan {manifest}` says what all of it takes, `gramflow run {manifest}`")
+    say(
+        f"next: `gramflow plan {manifest}` says what all of it takes, "
+        f"`gramflow run {manifest}` makes it"
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from flows.commands.stopping import status_of, stopped_by_signals
 from flows.terminal import counted
 
 if TYPE_CHECKING:
+    from flows.progress import Control
     from flows.summary import Summary
     from manifests.reading import ReadManifest
 
@@ -100,21 +102,35 @@ def _nothing_to_do(read: ReadManifest, retry_failed: bool) -> Summary | None:
         return nothing_to_do(prepare(read), retry_failed)
 
 
-def run_shown(run: Callable[[], Summary]) -> int:
-    """Run a flow with a display, under a server that is there; exit status."""
-    from flows.commands.attended import attended
-    from flows.progress import Control, Stopped
+@contextmanager
+def shown() -> Iterator[tuple[Control, list[int]]]:
+    """In the block what a run tells is shown, and signals ask it to stop.
+
+    Yields:
+        the run's control, and the signal that asked to stop, once there was one.
+    """
+    from flows.progress import Control
     from flows.terminal import RunDisplay
 
     stop = Event()
-    with RunDisplay(out_console, stop) as display:
-        control = Control(tell=display.tell, stop=stop)
-        with stopped_by_signals(stop, told_by_display=display.is_live) as asked:
-            try:
-                summary = attended(run, control)
-            except Stopped:  # before there was a plan
-                say("stopped before anything was made; to go on, give the same command again")
-                return status_of(asked[0]) if asked else INTERRUPTED
+    with (
+        RunDisplay(out_console, stop) as display,
+        stopped_by_signals(stop, told_by_display=display.is_live) as asked,
+    ):
+        yield Control(tell=display.tell, stop=stop), asked
+
+
+def run_shown(run: Callable[[], Summary]) -> int:
+    """Run a flow with a display, under a server that is there; exit status."""
+    from flows.commands.attended import attended
+    from flows.progress import Stopped
+
+    with shown() as (control, asked):
+        try:
+            summary = attended(run, control)
+        except Stopped:  # before there was a plan
+            say("stopped before anything was made; to go on, give the same command again")
+            return status_of(asked[0]) if asked else INTERRUPTED
     status = _report(summary)
     return status_of(asked[0]) if summary.stopped and asked else status
 

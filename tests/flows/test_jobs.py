@@ -329,6 +329,7 @@ def test_a_served_job_runs_by_its_schedule_until_it_is_interrupted(
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert "serving stylize-dataset/" in output
+    assert "what is finished is kept, and the schedule is paused" in output
     assert [server.state(run) in ("CANCELLED", "CRASHED") for run in underway] == [True]
     assert server.deployment(f"stylize-dataset/{_name(job)}")["paused"]
     for number in processes_with("prefect.engine"):

@@ -39,8 +39,6 @@ def test_a_run_shows_its_progress_counts_failures_and_report(job: JobFolder) -> 
     job.write(name="Street_painted.v1")
     write_bad_files(job.folder / "photos" / "dog")
     photo(1).save(job.folder / "styles" / "<b>bold<b> [x](y)|.png")
-    (job.out).mkdir()
-    (job.out / "report.html").write_text("")
     summary = job.run()
     run = newest_run()
     assert run.name == "stylize Street_painted.v1"
