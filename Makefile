@@ -54,6 +54,7 @@ audit: .venv/.installed-audit
 
 # One folder for all; the marker says which extra is in it.
 .venv/.installed-%: pyproject.toml
+	@echo "installing gramflow[$*] into .venv; torch alone is some GB, so this takes minutes"
 ifdef UV
 	test -d .venv || uv venv --python $(PYTHON) .venv
 	uv pip install --python $(BIN)/python -e '.[$*]'

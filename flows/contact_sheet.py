@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from flows.label_drawing import colour, with_labels
 from flows.load import Pixels
@@ -24,7 +24,6 @@ _LAYOUTS = ((3, 1, 320), (12, 2, 250), (36, 3, 220), (100, 4, 190))
 _HEADS = ("photograph", "style", "result")
 # Of tiles, width to height; what is narrower or wider than these has bars.
 _NARROWEST, _WIDEST = 0.75, 1.5
-_MOST_STYLE_SIDES = 2.0
 
 
 @dataclass(frozen=True)
@@ -90,8 +89,10 @@ def contact_sheet(
             left = _left(column, place, tile, triple_px)
             _lay(sheet, picture, (left, top), tile)
             first, second = triple.captions[place]
-            _text(draw, (left, top + tile[1] + 9), first, _TEXT_TYPE_PX, _INK, tile[0])
-            _text(draw, (left, top + tile[1] + 30), second, _SMALL_TYPE_PX, _GREY, tile[0])
+            _text(draw, (left, top + tile[1] + 9), first, _TEXT_TYPE_PX, _INK, tile[0] - _GAP_PX)
+            _text(
+                draw, (left, top + tile[1] + 30), second, _SMALL_TYPE_PX, _GREY, tile[0] - _GAP_PX
+            )
     _draw_legend(draw, legend, height_px - _MARGIN_PX + 12 - _LEGEND_LINE_PX * len(legend))
     return sheet
 
@@ -134,11 +135,7 @@ def _fitted(size: tuple[int, int], tile: tuple[int, int]) -> tuple[int, int]:
 
 def _filling(style: Image.Image, tile: tuple[int, int]) -> Image.Image:
     """The middle of a style, which fills the tile."""
-    factor = max(tile[0] / style.width, tile[1] / style.height)
-    width, height = tile[0] / factor, tile[1] / factor
-    left, top = (style.width - width) / 2, (style.height - height) / 2
-    box = (left, top, left + width, top + height)
-    return style.convert("RGB").resize(tile, Image.Resampling.LANCZOS, box=box)
+    return ImageOps.fit(style.convert("RGB"), tile, Image.Resampling.LANCZOS)
 
 
 def _lay(

@@ -33,8 +33,8 @@ class Range:
 
 # Until the first image is made and after the last: processes, the server, indexes.
 _AROUND_S = (3.0, 7.0, 15.0)
-# By how much the speed of one machine differs from day to day.
-_SLOWER, _FASTER = 0.2, 0.15
+# By how much the speed of one machine differs, with what else it has to do.
+_SLOWER, _FASTER = 0.35, 0.25
 # Where that cannot be measured: how much times, or bytes a pixel, differ from one to the next.
 _USUAL_SPREAD = 0.25
 # Of the iterations, where pairs may stop earlier and none came to its end.
@@ -46,6 +46,8 @@ _RECORDS_READ = 50
 _TIMES_A_ROW_IS_WRITTEN = Range(1.9, 2.1, 2.4)
 # dataset.json, croissant.json and the heads of Parquet files.
 _INDEXES_BYTES = 40_000
+# The report holds so many images, three pictures each, as text; measured in bytes of an image.
+_IN_REPORT, _SHARE_IN_REPORT, _MOST_IN_REPORT_BYTES = 48, Range(1.0, 2.5, 4.0), 25_000
 _NOTHING = Range(0.0, 0.0, 0.0)
 
 
@@ -249,13 +251,15 @@ def _seconds(job: Job, optimising: Range, beside_s: float) -> Range:
 
 
 def _disk(job: Job, trial: Trial, left: _Left) -> Range:
-    """Images, their rows, the copies of further formats, and Gram matrices of styles."""
+    """Images, their rows, copies of further formats, Gram matrices of styles, the report."""
     sure = _INDEXES_BYTES + _grams_bytes(job, left)
     tried = [*trial.pairs, *trial.photographs]
     row_bytes = sum(one.rows_bytes for one in tried) / max(1, sum(one.images for one in tried))
     rows = _TIMES_A_ROW_IS_WRITTEN.times(left.images * row_bytes)
     copies = 1 + _formats_that_copy(job)
-    ranges = [Range(sure, sure, sure), rows]
+    file_bytes = sum(one.files_bytes for one in tried) / max(1, sum(one.images for one in tried))
+    in_report = min(_IN_REPORT, left.images) * min(file_bytes, _MOST_IN_REPORT_BYTES)
+    ranges = [Range(sure, sure, sure), rows, _SHARE_IN_REPORT.times(in_report)]
     for (images, pixels), made in (
         (left.stylized, trial.pairs or trial.photographs),
         (left.others, trial.photographs or trial.pairs),

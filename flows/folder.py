@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class FolderJob:
         }
         return {
             "version": 1,
-            "name": "folder",
+            "name": _plain(self.folder.name),
             "content": [{"path": str(self.folder.absolute())}],
             "styles": [{"path": str(self.style.absolute())}],
             "pairing": {"strategy": "all"},
@@ -62,3 +63,8 @@ class FolderJob:
             "augment": {"include_original": False},
             "output": {"path": str(self.out.absolute())},
         }
+
+
+def _plain(name: str) -> str:
+    """A folder's name as that of a manifest, of which every character is allowed."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-._") or "folder"

@@ -17,10 +17,11 @@ from flows.load import load
 from flows.nothing_to_do import about_dataset, made_on
 from flows.progress import ChunkDone, Control, InStage, Started
 from flows.reading import output_folder
+from flows.report import REPORT, write_report
 from flows.workers.devices import chunk_worker
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
-from manifests.durable import check_stays_inside, write_whole
+from manifests.durable import check_stays_inside, remove_durably, write_whole
 from manifests.export import export_imagefolder
 from manifests.images import decode_image, encode_image, read_file
 from manifests.in_use import in_use
@@ -49,7 +50,7 @@ class Previewed:
     Attributes:
         images: that it shows; made: of them, now.
         unusable: photographs that were looked at and cannot be opened.
-        sheet: None where there is no image to show.
+        sheet, report: None where there is no image to show.
     """
 
     out: Path
@@ -59,6 +60,7 @@ class Previewed:
     left_out: int
     failures: tuple[tuple[str, str], ...]
     sheet: Path | None
+    report: Place | None
 
 
 def preview_folder(out: Place) -> Path:
@@ -94,7 +96,9 @@ def preview(read: ReadManifest, count: int, control: Control) -> Previewed:
         about = about_dataset(job) | made_on(job, [str(device) for device in job.devices])
         exported = export_imagefolder(out, job.plan, job.ledger, about)
         sheet = _write_sheet(job, shown)
-        # The report of the folder belongs here: flows.report.write_report(out).
+        report = write_report(out) if exported.images else None
+        if report is None:
+            remove_durably(out / REPORT)
     return Previewed(
         out,
         exported.images,
@@ -103,6 +107,7 @@ def preview(read: ReadManifest, count: int, control: Control) -> Previewed:
         exported.left_out.total(),
         tuple(sorted(exported.failures)),
         sheet,
+        report,
     )
 
 

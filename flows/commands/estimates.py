@@ -10,7 +10,7 @@ from rich.table import Table
 from flows.commands.console import out_console, say
 from flows.estimate import Estimate, Range
 from flows.job import Job
-from flows.terminal import duration, file_size
+from flows.terminal import counted, duration, file_size
 from manifests.comparison import Counts
 
 
@@ -28,12 +28,12 @@ def say_estimate(left: Estimate) -> None:
     on = f"on {left.gpus} GPUs" if left.gpus > 1 else "on one GPU" if left.gpus else "without a GPU"
     seen = []
     if left.pairs_tried:
-        seen.append(f"{_counted(left.pairs_tried, 'pair')} made on trial")
+        seen.append(f"{counted(left.pairs_tried, 'pair')} made on trial")
     if left.pairs_on_record:
-        seen.append(f"{_counted(left.pairs_on_record, 'pair')} on record")
+        seen.append(f"{counted(left.pairs_on_record, 'pair')} on record")
     known = f", known from {' and '.join(seen)}" if seen else ""
     say(
-        f"{_counted(left.images, 'image')} and as many rows, {_counted(left.pairs, 'pair')} to "
+        f"{counted(left.images, 'image')} and as many rows, {counted(left.pairs, 'pair')} to "
         f"optimise: about {duration(left.seconds.likely)} on this machine {on}, "
         f"{file_size(left.disk_bytes.likely)} of disk{known}"
     )
@@ -64,7 +64,3 @@ def _figures(of: Range) -> tuple[float, float, float]:
 
 def _hours(hours: float) -> str:
     return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

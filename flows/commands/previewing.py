@@ -47,4 +47,9 @@ def _report(previewed: Previewed, manifest: Path) -> None:
         say(f"failed: {path}: {why}")
     if previewed.sheet:
         say(f"contact sheet: {previewed.sheet}")
-    say(f"next: `gramflow plan {manifest}` says what all of it takes, `gramflow run {manifest}`")
+    if previewed.report:
+        say(f"report: {previewed.report}")
+    say(
+        f"next: `gramflow plan {manifest}` says what all of it takes, "
+        f"`gramflow run {manifest}` makes it"
+    )

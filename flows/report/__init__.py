@@ -25,7 +25,8 @@ def write_report(out: Place) -> Place:
 
     dataset = read_finished(out)
     file = dataset.out / REPORT
-    page = render(dataset, gather(dataset)).encode()
+    # Halves of characters, which files of strangers may have, are shown as what they are.
+    page = render(dataset, gather(dataset)).encode(errors="backslashreplace")
     if not is_there(file) or read_bytes(file) != page:
         write_whole(file, page, dataset.temporary_folder)
     return file

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flows.report.axes import Axis, by_decades
+from manifests.labels import are_numbers
 from manifests.ledger import Ledger
 from manifests.storage import Place
 
@@ -57,10 +57,9 @@ def _curves(row: Mapping[str, Any]) -> Curves | None:
     iterations = curve["iteration"]
     terms = {term: curve.get(term) for term in TERMS}
     values = [value for term in terms.values() if isinstance(term, list) for value in term]
-    numbers = [*iterations, *values]
-    if len(iterations) < 2 or not all(type(one) in (int, float) for one in numbers):
+    if len(iterations) < 2 or not are_numbers([*iterations, *values]):
         return None
-    above_0 = [value for value in values if 0 < value < math.inf]
+    above_0 = [value for value in values if value > 0]
     if not above_0 or max(iterations) <= 0:
         return None
     axis = by_decades(min(above_0), max(above_0))

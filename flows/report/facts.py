@@ -126,6 +126,12 @@ class Facts:
     def objects(self) -> int:
         return self.counts["object"].total()
 
+    @property
+    def labelled(self) -> int:
+        """Rows of the table that have objects."""
+        none = self.table.names["objects"].get("")
+        return sum(place != none for place in self.table.objects)
+
 
 def gather(dataset: FinishedDataset, most_rows: int = MOST_ROWS) -> Facts:
     """One pass over the rows of all splits.
@@ -152,10 +158,11 @@ def gather(dataset: FinishedDataset, most_rows: int = MOST_ROWS) -> Facts:
             place = facts.table.add(split, row)
             if is_candidate:
                 places[row["variant_id"]] = place
-            if len(facts.outlines) < _MOST_LABELLED_ROWS:
+            has_room = drawn_characters < _MOST_PATH_CHARACTERS
+            if has_room and len(facts.outlines) < _MOST_LABELLED_ROWS:
                 outlines = outlines_of(dataset, row)
                 drawn_characters += sum(map(len, outlines))
-                if outlines and drawn_characters <= _MOST_PATH_CHARACTERS:
+                if outlines:
                     facts.outlines[place] = outlines
     facts.photographs = len(photographs)
     for example in choose(candidates.all()):
@@ -164,7 +171,8 @@ def gather(dataset: FinishedDataset, most_rows: int = MOST_ROWS) -> Facts:
         if place < 0:
             place = facts.table.add(example.split, row)
         facts.examples[place] = example
-        facts.outlines[place] = outlines_of(dataset, row)
+        if outlines := outlines_of(dataset, row):
+            facts.outlines[place] = outlines
     return facts
 
 

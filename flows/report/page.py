@@ -103,7 +103,8 @@ def sentence_of(facts: Facts) -> str:
     made = f"{_counted(facts.images, 'image')} of {_counted(facts.photographs, 'photograph')}"
     in_styles = f" in {_counted(styles, 'style')}" if styles else ""
     labelled = f", with {_counted(facts.objects, 'labelled object')}" if facts.objects else ""
-    return f"{made}{in_styles}{labelled}: {_listed(said)}."
+    kinds_said = f": {_listed(said)}" if said else ""
+    return f"{made}{in_styles}{labelled}{kinds_said}."
 
 
 def _counted(number_of: int, name: str) -> str:

@@ -223,6 +223,9 @@ def _notes(
             f"Of {facts.images:,} images {of_all:,}, evenly spaced, can be filtered here; "
             "counts and distributions are of all."
         )
+    if len(facts.outlines) < facts.labelled:
+        drawn = f"{len(facts.outlines):,} of {facts.labelled:,}"
+        yield f"Objects are drawn on {drawn} images that have some, the examples among them."
     gone = [
         card.content_name for card in cards if not card.content and card.example.kind != "original"
     ]

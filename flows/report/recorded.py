@@ -115,12 +115,13 @@ def manifest_text(dataset: FinishedDataset) -> str:
 def made_by(dataset: FinishedDataset) -> list[tuple[str, str]]:
     """Name and value of what the last run worked with."""
     about = dataset.about
-    engine = about.get("engine") or {}
+    engine = about.get("engine")
+    engine = engine if isinstance(engine, dict) else {}
     sizes = engine.get("size")
     said = [
         ("gramflow", dataset.version),
         ("encoder", engine.get("encoder")),
-        ("weights", engine.get("encoder_sha256", "")[:16]),
+        ("weights", str(engine.get("encoder_sha256", ""))[:16]),
         ("preset", engine.get("preset")),
         ("size", f"{sizes} px" if type(sizes) is int else sizes),
         ("device", about.get("device")),

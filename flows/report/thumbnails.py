@@ -6,7 +6,6 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image
 
 from flows.report.colours import rgb_of
@@ -55,7 +54,7 @@ def coloured_mask(file: Place, long_side_px: int, max_pixels: int) -> Thumbnail:
     """
     indices = decode_class_indices(_bytes_of(file), max_pixels)
     size = fit_within(*indices.size, long_side_px)
-    coloured = Image.fromarray(np.asarray(indices.resize(size, Image.Resampling.NEAREST)), "P")
+    coloured = indices.resize(size, Image.Resampling.NEAREST)
     coloured.putpalette([part for rgb in _palette() for part in rgb])
     coloured.info["transparency"] = _BACKGROUND
     return Thumbnail(_data_uri(encode_image(coloured, "png", 100), "image/png"), *size)

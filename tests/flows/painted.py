@@ -73,10 +73,10 @@ class Painted:
         (self.out / "dataset.json").write_text(json.dumps(self._about()), encoding="utf-8")
         return self.out
 
-    def write_curves(self) -> None:
-        """A ledger of one record, whose row has the losses of its pair."""
+    def write_curves(self, loss: float = 2.0) -> None:
+        """A ledger of one record, whose row has the losses of its pair, `loss` in the middle."""
         iterations = [0, 10, 20]
-        falling = [4.0, 2.0, 1.0]
+        falling = [4.0, loss, 1.0]
         curve = {"iteration": iterations, "total": falling, "content": falling, "style": falling}
         curve["total_variation"] = [0.1, 0.1, 0.1]
         row = {

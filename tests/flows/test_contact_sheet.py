@@ -6,9 +6,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from flows.contact_sheet import Labelled, Triple, _font, _shortened, contact_sheet
+from flows.contact_sheet import Labelled, Triple, _filling, _font, _shortened, contact_sheet
 from flows.label_drawing import colour, with_labels
 from manifests.labels import Category, Object
 from tests.flows.pictures import photo
@@ -107,3 +109,11 @@ def test_a_semantic_mask_tints_its_classes() -> None:
 
 def test_colours_of_many_categories_differ() -> None:
     assert len({colour(place) for place in range(80)}) == 80
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(10, 300), st.integers(10, 300))
+def test_a_style_of_any_shape_fills_its_tile(
+    width: int, height: int, tile_width: int, tile_height: int
+) -> None:
+    tile = tile_width, tile_height
+    assert _filling(Image.new("RGB", (width, height)), tile).size == tile

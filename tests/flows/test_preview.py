@@ -141,6 +141,9 @@ def test_the_command_says_where_things_are_and_what_comes_next(small: JobFolder)
     assert status == 0
     sheet = small.folder / "out.preview" / "contact_sheet.jpg"
     assert f"contact sheet: {sheet}" in output
+    report = small.folder / "out.preview" / "report.html"
+    assert f"report: {report}" in output
+    assert report.read_text().startswith("<!doctype html>")
     assert "gramflow plan" in output
     assert Image.open(sheet).format == "JPEG"
     assert finished("preview", small.manifest, "-n", "101")[0] == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import time
@@ -10,15 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from upath import UPath
 
 from flows.report import write_report
+from flows.report.colours import rgb_of
 from flows.report.curves import curves_of
 from flows.report.examples import MOST_EXAMPLES
 from flows.report.facts import gather
 from flows.report.outlines import outlines_of
 from flows.report.plots import by_style
 from flows.report.spread import Spread
+from flows.report.thumbnails import coloured_mask
 from manifests.exporters.finished import read_finished
 from manifests.labels import Category, Object, Rle
 from tests.flows.conftest import JobFolder
@@ -245,6 +250,40 @@ def test_labels_are_drawn(tmp_path: Path) -> None:
     assert ("bones", "M8 8L10 9") in paths
     assert ("points", "M8 8h.01M10 9h.01") in paths
     assert "Labelled objects" in page.text
+
+
+def test_a_semantic_mask_is_coloured_and_its_background_shows_what_is_below(
+    tmp_path: Path,
+) -> None:
+    mask = Image.new("L", (640, 400))
+    mask.paste(3, (0, 0, 320, 400))
+    mask.save(tmp_path / "mask.png")
+    drawn = coloured_mask(tmp_path / "mask.png", 320, 1_000_000)
+    image = Image.open(io.BytesIO(base64.b64decode(drawn.uri.partition(",")[2]))).convert("RGBA")
+    assert image.size == (drawn.width, drawn.height) == (320, 200)
+    assert image.getpixel((10, 10)) == (*rgb_of(3), 255)
+    assert image.getpixel((310, 190))[3] == 0
+
+
+def test_what_strangers_wrote_of_it_does_no_harm(tmp_path: Path) -> None:
+    painted = Painted(tmp_path)
+    painted.write()
+    (painted.out / "failures.jsonl").write_text(
+        'nothing\n[1]\n{"path": "\\ud800", "error": {"a": 1}, "images_missing": "many"}\n'
+    )
+    about = json.loads((painted.out / "dataset.json").read_text())
+    about |= {"engine": [1], "versions": {"torch": [2]}}
+    metadata = painted.out / "train" / "metadata.jsonl"
+    metadata.write_text(re.sub(r'"kind": "\w+"', '"kind": "<i>none"', metadata.read_text()))
+    (painted.out / "dataset.json").write_text(json.dumps(about))
+    painted.write_curves(loss=float("nan"))
+    page = report_of(painted.out)
+    assert "12 images of 3 photographs in 2 styles." in page.text
+    assert "<i>none" in page.text
+    assert "3 files could not be used" in page.text
+    assert "line 1 is no JSON object" in page.text
+    assert page.data["failures"][2][0] == "\ud800"
+    assert "Loss curve" not in page.text
 
 
 def test_a_mask_without_an_outline_is_hatched_inside_of_it(tmp_path: Path) -> None:

@@ -84,7 +84,8 @@ def _watched(
 
 
 def _keep(findings: Path, data: Path, target: Path, why: str) -> None:
-    name = target.read_text().replace(" ", "_").replace(":", "") if target.exists() else "start"
+    name = target.read_text() if target.exists() else "start"
+    name = name.replace(" ", "_").replace(":", "").replace("/", "_")
     number = len(list(findings.glob("*.why")))
     (findings / f"{number:03d}-{name}.why").write_text(why + "\n")
     if data.exists():

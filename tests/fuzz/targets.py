@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from flows.cli import app
+from flows.report import write_report
 from manifests.errors import ManifestError
 from manifests.exporters.finished import read_finished
 from manifests.exporters.formats import FORMATS, export
@@ -208,7 +209,7 @@ def _check_said(error: ManifestError, file: str = "") -> None:
 
 
 def _finished() -> Iterator[Target]:
-    """What a finished dataset says of itself, exported to each format and verified."""
+    """What a finished dataset says of itself, reported, exported to each format and verified."""
     files = wholes.finished()
     for name in ("dataset.json", "train/metadata.jsonl"):
         document = json.loads(files[name])
@@ -227,6 +228,7 @@ def _is_exported(name: str, folder: Path, data: bytes) -> bool:
         dataset = read_finished(out)
         for finding in verify(dataset, Seen()):
             _check_sentence(finding.message)
+        write_report(out)
         list(export(out, list(FORMATS)))
     except ManifestError as error:
         _check_said(error)
