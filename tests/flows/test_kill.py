@@ -51,7 +51,9 @@ def test_ten_kills_and_reruns_give_the_bytes_of_an_undisturbed_run(job: JobFolde
     assert status == 0, output
     after = {str(file.relative_to(job.out)): file.read_bytes() for file in _files(job.out)}
     assert after.keys() == whole.keys()
-    assert [name for name in whole if name != "dataset.json" and after[name] != whole[name]] == []
+    # These two show the output folder, which is another one.
+    same = whole.keys() - {"dataset.json", "report.html"}
+    assert [name for name in same if after[name] != whole[name]] == []
     assert not any((job.out / ".gramflow" / "tmp").iterdir())
 
 
