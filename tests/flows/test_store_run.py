@@ -168,7 +168,7 @@ def test_a_dataset_in_a_store_is_looked_after_as_on_a_disk(
         assert "set aside" not in output
         assert "see to its disk or store" in output
     status, output = said("verify", stored.out, "--mend")
-    assert "1 files set aside" in output
+    assert "1 file set aside" in output
     aside = f"out/.gramflow/set_aside/train/{row['file_name']}"
     assert stored.folder.read(aside) == b"damaged"
     stored.folder.write(aside, (tmp_path / "again.jpg").read_bytes())
