@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ from manifests.exporters.columns import check_characters, check_columns
 from manifests.label_rows import named, objects_of
 from manifests.labels import Category, Object
 from manifests.lineage import Relative
+from manifests.names import EXTENSION, extension_of
 from manifests.readers.findings import check_path, inside_folder
+from manifests.readers.shapes import shown
 from manifests.storage import Place, local_folder, normal, place
 from manifests.stores import is_there, opened, read_bytes
 
@@ -90,6 +93,8 @@ class FinishedDataset:
         if b"\\u" in line:
             check_characters(row)
         name, mask = row["file_name"], row.get("mask_file_name") or row.get("mask_path")
+        if not re.fullmatch(EXTENSION, extension_of(check_path(name))):
+            raise ValueError(f"file_name: expected a .jpg, .png or .webp, got {shown(name)}")
         inside_folder(self.out / split, check_path(name))
         if mask:
             inside_folder(self.out, os.path.join(split, check_path(mask)))

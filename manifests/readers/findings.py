@@ -10,7 +10,12 @@ from dataclasses import dataclass, field
 from manifests.errors import Problem
 from manifests.labels import Category, Labels
 from manifests.listings import is_file
+from manifests.readers.shapes import shown
 from manifests.storage import Place, normal, relative
+
+# What Linux and macOS take.
+_LONGEST_NAME_BYTES = 255
+_LONGEST_PATH_BYTES = 4095
 
 _SPLIT_FOLDERS = frozenset(
     {
@@ -135,6 +140,9 @@ def check_path(value: object) -> str:
         os.fsencode(path)
     except UnicodeEncodeError:
         raise ValueError(f"expected a path, got half a character: {path!r}") from None
+    longest_bytes = max(len(os.fsencode(name)) for name in path.split("/"))
+    if longest_bytes > _LONGEST_NAME_BYTES or len(os.fsencode(path)) > _LONGEST_PATH_BYTES:
+        raise ValueError(f"expected a path, got one too long for a file: {shown(path)}")
     return path
 
 
