@@ -10,7 +10,8 @@ from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from flows.label_drawing import colour, with_labels
+from flows.colours import colour
+from flows.label_drawing import with_labels
 from flows.load import Pixels
 from manifests.labels import Category, Object
 

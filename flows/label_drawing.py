@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from augment.shapes import shape_of
+from flows.colours import Rgb, colour
 from flows.load import Pixels
 from manifests.labels import NOT_LABELLED, OCCLUDED, Category, Object
 
-Rgb = tuple[int, int, int]
-
-# Told apart by most eyes, on photographs and on white.
-_PALETTE: tuple[Rgb, ...] = (
-    (230, 57, 70),
-    (29, 122, 214),
-    (22, 160, 96),
-    (245, 158, 11),
-    (139, 69, 214),
-    (14, 165, 190),
-    (219, 39, 119),
-    (132, 155, 20),
-    (150, 88, 40),
-    (71, 85, 105),
-)
-_GOLDEN_RATIO = 0.618034
 # Drawn this much larger and shrunk, so that lines are smooth.
 _SUPERSAMPLE = 2
 _LINE_PX, _DOT_PX = 1.6, 2.4
 _AREA_OPACITY, _MASK_OPACITY = 80, 120
 # Of a semantic mask: no class, and what many datasets leave unlabelled.
 _CLEAR_CLASSES = (0, 255)
-
-
-def colour(place: int) -> Rgb:
-    """The colour of a category, or of a class of semantic masks, by its place in its list."""
-    if place < len(_PALETTE):
-        return _PALETTE[place]
-    red, green, blue = colorsys.hls_to_rgb(place * _GOLDEN_RATIO % 1, 0.45, 0.7)
-    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def with_labels(
@@ -76,7 +52,7 @@ def _classes(mask: Pixels, size: tuple[int, int]) -> Image.Image:
     palette = np.zeros((256, 4), np.uint8)
     for index in range(256):
         if index not in _CLEAR_CLASSES:
-            palette[index] = *colour(index - 1), _MASK_OPACITY
+            palette[index] = *colour(index), _MASK_OPACITY
     nearest = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
     return Image.fromarray(palette[np.asarray(nearest)])
 

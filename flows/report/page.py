@@ -15,9 +15,9 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from flows.colours import css_colour
 from flows.report import plots
 from flows.report.axes import number
-from flows.report.colours import hsl_of
 from flows.report.curves import HEIGHT, TERMS, WIDTH, Curves, curves_of
 from flows.report.facts import Facts
 from flows.report.outlines import Outline
@@ -47,7 +47,7 @@ def render(dataset: FinishedDataset, facts: Facts) -> str:
         curves = curves_of(dataset.out)
     except LedgerError as error:
         notes.append(f"The loss curves cannot be shown: {error}.")
-    colours = {one.name: hsl_of(place) for place, one in enumerate(dataset.categories)}
+    colours = {one.name: css_colour(place) for place, one in enumerate(dataset.categories)}
     css, script = (_own(name) for name in ("report.css", "report.js"))
     failures, left_out = read_failures(dataset.out), read_left_out(dataset.out)
     first = pictures.opening.card if pictures.opening else next(iter(pictures.cards.values()), None)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from flows.report.colours import rgb_of
+from flows.colours import colour
 from manifests.images import (
     decode_class_indices,
     decode_image,
@@ -61,7 +61,7 @@ def coloured_mask(file: Place, long_side_px: int, max_pixels: int) -> Thumbnail:
 
 
 def _palette() -> Sequence[tuple[int, int, int]]:
-    return [_GREY if index == _IGNORED else rgb_of(index) for index in range(_CLASS_INDICES)]
+    return [_GREY if index == _IGNORED else colour(index) for index in range(_CLASS_INDICES)]
 
 
 def _bytes_of(file: Place) -> bytes:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from flows.colours import colour
 from flows.contact_sheet import Labelled, Triple, _filling, _font, _shortened, contact_sheet
-from flows.label_drawing import colour, with_labels
+from flows.label_drawing import with_labels
 from manifests.labels import Category, Object
 from tests.flows.pictures import photo
 

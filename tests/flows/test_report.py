@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 from upath import UPath
 
+from flows.colours import colour
 from flows.report import write_report
-from flows.report.colours import rgb_of
 from flows.report.curves import curves_of
 from flows.report.examples import MOST_EXAMPLES
 from flows.report.facts import gather
@@ -261,7 +261,7 @@ def test_a_semantic_mask_is_coloured_and_its_background_shows_what_is_below(
     drawn = coloured_mask(tmp_path / "mask.png", 320, 1_000_000)
     image = Image.open(io.BytesIO(base64.b64decode(drawn.uri.partition(",")[2]))).convert("RGBA")
     assert image.size == (drawn.width, drawn.height) == (320, 200)
-    assert image.getpixel((10, 10)) == (*rgb_of(3), 255)
+    assert image.getpixel((10, 10)) == (*colour(3), 255)
     assert image.getpixel((310, 190))[3] == 0
 
 
