@@ -17,7 +17,7 @@ from manifests.errors import ManifestError
 from manifests.exporters.finished import FinishedDataset
 from manifests.images import MAX_PIXELS, UnusableImage
 from manifests.reading import ReadManifest
-from manifests.storage import Place
+from manifests.storage import Place, relative
 
 _THREADS = 4
 _LONG_SIDE_PX = 320
@@ -35,7 +35,8 @@ class Card:
     Attributes:
         place: in the table.
         content: its photograph; None where that cannot be shown.
-        mask: its semantic mask, coloured, where it has one.
+        mask: its semantic mask, coloured, where it has one that can be read.
+        unread_mask: the file of one that cannot, relative to OUT; else empty.
         copy: of its photograph in the dataset, relative to OUT; empty where there is none.
     """
 
@@ -44,6 +45,7 @@ class Card:
     result: Thumbnail
     content: Thumbnail | None
     mask: Thumbnail | None
+    unread_mask: str
     outlines: tuple[Outline, ...]
     copy: str
 
@@ -136,10 +138,11 @@ class _Files:
 
 def pictures_of(dataset: FinishedDataset, facts: Facts) -> Pictures:
     """Read and shrink them; what is gone or no image is left out, and `notes` say so."""
+    read, refused = None, ""
     try:
         read = manifest_of(dataset)
-    except ManifestError:  # of an older version; the dataset's own pictures are there all the same
-        read = None
+    except ManifestError as error:  # as of another version
+        refused = str(error.problems[0])
     max_pixels = dataset.about.get("manifest", {}).get("max_pixels", MAX_PIXELS)
     files = _Files(dataset, facts.originals, read, max_pixels)
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -155,7 +158,7 @@ def pictures_of(dataset: FinishedDataset, facts: Facts) -> Pictures:
         cards={card.place: card for card in cards},
         styles=styles,
         opening=_opening(files, cards),
-        notes=tuple(_notes(facts, read_cards, wanted, styles)),
+        notes=tuple(_notes(facts, read_cards, wanted, styles, refused)),
     )
 
 
@@ -166,18 +169,19 @@ def _card(files: _Files, facts: Facts, place: int) -> Card | None:
     result = files.small(dataset.image(example.split, row), _LONG_SIDE_PX)
     if result is None:
         return None
-    mask_file, mask = dataset.mask(example.split, row), None
+    mask_file, mask, unread_mask = dataset.mask(example.split, row), None, ""
     if mask_file is not None:
         try:
             mask = coloured_mask(mask_file, _LONG_SIDE_PX, files.max_pixels)
-        except UnusableImage:  # `gramflow verify` names it
-            mask = None
+        except UnusableImage:
+            unread_mask = relative(mask_file, dataset.out)
     return Card(
         place=place,
         example=example,
         result=result,
         content=files.small(files.content(example), _LONG_SIDE_PX),
         mask=mask,
+        unread_mask=unread_mask,
         outlines=tuple(facts.outlines.get(place, ())),
         copy=facts.originals.get(row.get("content_path") or "", ""),
     )
@@ -215,7 +219,11 @@ def _opening(files: _Files, cards: Iterable[Card]) -> Opening | None:
 
 
 def _notes(
-    facts: Facts, cards: list[Card], wanted: list[str], styles: Mapping[str, Thumbnail]
+    facts: Facts,
+    cards: list[Card],
+    wanted: list[str],
+    styles: Mapping[str, Thumbnail],
+    refused: str,
 ) -> Iterable[str]:
     of_all = len(facts.table.file)
     if of_all < facts.images:
@@ -226,14 +234,20 @@ def _notes(
     if len(facts.outlines) < facts.labelled:
         drawn = f"{len(facts.outlines):,} of {facts.labelled:,}"
         yield f"Objects are drawn on {drawn} images that have some, the examples among them."
+    masks = [card.unread_mask for card in cards if card.unread_mask]
+    if masks:
+        yield f"Masks that cannot be read are not shown, as {masks[0]}; `gramflow verify` says why."
+    unread = len(facts.examples) - len(cards)
+    if unread:
+        yield f"{unread:,} examples cannot be read, `gramflow verify` says why."
+    if refused:
+        yield f"What lies outside the dataset is not shown, as its manifest is refused: {refused}."
+        return
     gone = [
         card.content_name for card in cards if not card.content and card.example.kind != "original"
     ]
     if gone:
         yield f"Photographs that are not where they were are not shown, as {gone[0]}."
-    unread = len(facts.examples) - len(cards)
     missing = [name for name in wanted if name not in styles]
     if missing:
         yield f"Styles that are not where they were are shown by name only, as {missing[0]}."
-    if unread:
-        yield f"{unread:,} examples cannot be read, `gramflow verify` says why."

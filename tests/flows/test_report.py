@@ -227,7 +227,7 @@ def test_rows_of_an_older_version(tmp_path: Path) -> None:
     (painted.out / "left_out.jsonl").unlink()
     page = report_of(painted.out)
     assert "12 images of 3 photographs in 2 styles" in page.text
-    assert "Styles that are not where they were are shown by name only" in page.text
+    assert "its manifest is refused" in page.text
     assert page.data["columns"]["fidelity"] == [None] * 12
 
 
@@ -239,6 +239,15 @@ def test_damaged_pictures_are_left_out_of_the_examples(tmp_path: Path) -> None:
     page = report_of(painted.out)
     assert len(page.data["examples"]) == 7
     assert "5 examples cannot be read, `gramflow verify` says why" in page.text
+
+
+def test_a_semantic_mask_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    painted = Painted(tmp_path)
+    metadata = painted.write() / "train" / "metadata.jsonl"
+    with_mask = '{"mask_file_name": "masks/none.png", '
+    metadata.write_text(metadata.read_text().replace("{", with_mask, 1))
+    page = report_of(painted.out)
+    assert "Masks that cannot be read are not shown, as train/masks/none.png;" in page.text
 
 
 def test_labels_are_drawn(tmp_path: Path) -> None:
