@@ -71,10 +71,11 @@ class Owner:
         return Owner(platform.node(), _machine(), pid, _process_start(pid), now_s, now_s)
 
     def is_dead(self) -> bool:
-        if self.released or time.time() - self.heard_s > DEAD_AFTER_S:
+        if self.released:
             return True
-        here = self.machine == _machine() and self.process_start != ""
-        return here and _process_start(self.pid) != self.process_start
+        if self.machine == _machine() and self.process_start:  # may be paused, and silent
+            return _process_start(self.pid) != self.process_start
+        return time.time() - self.heard_s > DEAD_AFTER_S
 
 
 @contextmanager
