@@ -8,14 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from flows.colours import colour
+from flows.colours import CLEAR_CLASSES, Rgb, colour
 from flows.label_drawing import with_labels
 from flows.load import Pixels
 from manifests.labels import Category, Object
 
 _INK, _GREY, _PALE, _PANEL = "#1c1917", "#78716c", "#a8a29e", "#f5f5f4"
+_WHITE: Rgb = (255, 255, 255)
 _MARGIN_PX, _GAP_PX, _BETWEEN_COLUMNS_PX, _BETWEEN_ROWS_PX = 56, 10, 56, 30
 _CAPTION_PX, _HEAD_PX, _TITLE_PX = 46, 30, 104
 _TITLE_TYPE_PX, _TEXT_TYPE_PX, _SMALL_TYPE_PX = 34, 16, 14
@@ -23,6 +25,8 @@ _LEGEND_LINE_PX, _LEGEND_SPOT_PX, _LEGEND_GAP_PX = 30, 12, 26
 # Most images -> columns of triples, long side of a tile.
 _LAYOUTS = ((3, 1, 320), (12, 2, 250), (36, 3, 220), (100, 4, 190))
 _HEADS = ("photograph", "style", "result")
+# Classes of semantic masks that the legend names; a dataset may have 254.
+_MOST_CLASSES = 40
 # Of tiles, width to height; what is narrower or wider than these has bars.
 _NARROWEST, _WIDEST = 0.75, 1.5
 
@@ -67,7 +71,8 @@ def contact_sheet(
     row_px = tile[1] + _CAPTION_PX + _BETWEEN_ROWS_PX
     by_name = _on_sheet(triples, categories)
     inside_px = columns * triple_px + (columns - 1) * _BETWEEN_COLUMNS_PX
-    legend = _legend_lines(list(by_name), inside_px)
+    names = [(name, colour(place)) for name, (place, _) in by_name.items()]
+    legend = _legend_lines([*names, *_classes(triples)], inside_px)
     top_px = _MARGIN_PX + _TITLE_PX + _HEAD_PX
     height_px = top_px + rows * row_px - _BETWEEN_ROWS_PX + _MARGIN_PX
     if legend:
@@ -157,41 +162,52 @@ def _lay(
 def _on_sheet(
     triples: Sequence[Triple], categories: Sequence[Category]
 ) -> dict[str, tuple[int, Category]]:
-    """Name -> (place, category) of those that are drawn, so that few have few colours."""
+    """Name -> (place among all, category) of those that are drawn."""
     there = {
         one.category
         for triple in triples
         for labelled in (triple.photograph, triple.result)
         for one in labelled.objects
     }
-    drawn = (one for one in categories if one.name in there)
-    return {one.name: (place, one) for place, one in enumerate(drawn)}
+    return {one.name: (place, one) for place, one in enumerate(categories) if one.name in there}
 
 
-def _legend_lines(names: Sequence[str], width_px: int) -> list[list[tuple[int, str, int]]]:
-    """Lines of (left, name, place) of the categories on the sheet."""
-    lines: list[list[tuple[int, str, int]]] = []
+def _classes(triples: Sequence[Triple]) -> list[tuple[str, Rgb]]:
+    """What is written of the classes of semantic masks, which have numbers and no names."""
+    masks = (one.semantic_mask for triple in triples for one in (triple.photograph, triple.result))
+    indices = {int(index) for mask in masks if mask is not None for index in np.unique(mask)}
+    drawn = sorted(indices - CLEAR_CLASSES)
+    said = [(f"mask class {index}", colour(index)) for index in drawn[:_MOST_CLASSES]]
+    left = len(drawn) - len(said)
+    return [*said, (f"and {left} more mask classes", _WHITE)] if left else said
+
+
+def _legend_lines(
+    entries: Sequence[tuple[str, Rgb]], width_px: int
+) -> list[list[tuple[int, str, Rgb]]]:
+    """Lines of (left, what is written, colour) of categories and classes on the sheet."""
+    lines: list[list[tuple[int, str, Rgb]]] = []
     left = width_px
-    for place, name in enumerate(names):
+    for name, rgb in entries:
         shown = _shortened(name, _SMALL_TYPE_PX, width_px // 3)
         wide = _LEGEND_SPOT_PX + 8 + round(_font(_SMALL_TYPE_PX).getlength(shown))
         if left + wide > width_px:
             lines.append([])
             left = 0
-        lines[-1].append((left, shown, place))
+        lines[-1].append((left, shown, rgb))
         left += wide + _LEGEND_GAP_PX
     return lines
 
 
 def _draw_legend(
-    draw: ImageDraw.ImageDraw, lines: Sequence[Sequence[tuple[int, str, int]]], top_px: int
+    draw: ImageDraw.ImageDraw, lines: Sequence[Sequence[tuple[int, str, Rgb]]], top_px: int
 ) -> None:
     for number, line in enumerate(lines):
         top = top_px + number * _LEGEND_LINE_PX
-        for left, name, place in line:
+        for left, name, rgb in line:
             spot = (left + _MARGIN_PX, top + 2)
             end = spot[0] + _LEGEND_SPOT_PX, spot[1] + _LEGEND_SPOT_PX
-            draw.rounded_rectangle((*spot, *end), radius=3, fill=colour(place))
+            draw.rounded_rectangle((*spot, *end), radius=3, fill=rgb)
             at = end[0] + 8, top + 8
             draw.text(at, name, _GREY, _font(_SMALL_TYPE_PX), anchor="lm")
 

@@ -8,16 +8,16 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from augment.shapes import shape_of
-from flows.colours import Rgb, colour
+from flows.colours import CLASS_INDICES, CLEAR_CLASSES, Rgb, colour
 from flows.load import Pixels
 from manifests.labels import NOT_LABELLED, OCCLUDED, Category, Object
 
 # Drawn this much larger and shrunk, so that lines are smooth.
 _SUPERSAMPLE = 2
 _LINE_PX, _DOT_PX = 1.6, 2.4
-_AREA_OPACITY, _MASK_OPACITY = 80, 120
-# Of a semantic mask: no class, and what many datasets leave unlabelled.
-_CLEAR_CLASSES = (0, 255)
+_AREA_OPACITY = 80
+# Of a semantic mask, so faint that the style below can be judged.
+_CLASS_OPACITY, _BORDER_OPACITY = 40, 255
 
 
 def with_labels(
@@ -49,12 +49,21 @@ def with_labels(
 
 
 def _classes(mask: Pixels, size: tuple[int, int]) -> Image.Image:
-    palette = np.zeros((256, 4), np.uint8)
-    for index in range(256):
-        if index not in _CLEAR_CLASSES:
-            palette[index] = *colour(index), _MASK_OPACITY
-    nearest = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
-    return Image.fromarray(palette[np.asarray(nearest)])
+    """Each class tinted, and opaque along its borders with others."""
+    palette = np.zeros((CLASS_INDICES, 4), np.uint8)
+    for index in set(range(CLASS_INDICES)) - CLEAR_CLASSES:
+        palette[index] = *colour(index), _CLASS_OPACITY
+    classes = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+    layer = palette[classes]
+    across = classes[:, 1:] != classes[:, :-1]
+    down = classes[1:] != classes[:-1]
+    at_border = np.zeros(classes.shape, bool)
+    at_border[:, 1:] |= across
+    at_border[:, :-1] |= across
+    at_border[1:] |= down
+    at_border[:-1] |= down
+    layer[at_border & (layer[..., 3] > 0), 3] = _BORDER_OPACITY
+    return Image.fromarray(layer)
 
 
 def _object(
