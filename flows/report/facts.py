@@ -14,6 +14,7 @@ from flows.report.spread import Spread
 from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
 from manifests.hashes import hash_of
 from manifests.labels import Category
+from manifests.names import stem_of
 
 # Rows that the page can filter; of a larger dataset as many, evenly spaced.
 MOST_ROWS = 100_000
@@ -27,6 +28,8 @@ _FIDELITY_BINS = 100
 
 # Of a variant id, as file names have them.
 ID_CHARACTERS = 12
+# No path has it; a hundred thousand masks are written as a few patterns.
+NAME_OF_IMAGE = "\0"
 COUNTED = ("split", "kind", "class", "style", "object")
 
 
@@ -39,6 +42,8 @@ class Table:
         id: as much of the variant id as `gramflow replay` needs.
         split, kind, label, style, content, recipe, note: places in the names of the column.
         objects: the same; a name is the numbers of the categories that the row's objects have.
+        mask: the same; a name is the path of a semantic mask relative to OUT, with
+            NAME_OF_IMAGE in place of its image's; empty for none.
         strength, fidelity, loss: None where a row has none.
         width, height: in pixels.
     """
@@ -46,7 +51,19 @@ class Table:
     names: dict[str, dict[str, int]] = field(
         default_factory=lambda: {
             name: {}
-            for name in ("split", "kind", "label", "style", "content", "recipe", "note", "objects")
+            for name in (
+                *(
+                    "split",
+                    "kind",
+                    "label",
+                    "style",
+                    "content",
+                    "recipe",
+                    "note",
+                    "objects",
+                    "mask",
+                ),
+            )
         }
     )
     file: list[str] = field(default_factory=list)
@@ -62,6 +79,7 @@ class Table:
     fidelity: list[float | None] = field(default_factory=list)
     loss: list[float | None] = field(default_factory=list)
     objects: list[int] = field(default_factory=list)
+    mask: list[int] = field(default_factory=list)
     width: list[int] = field(default_factory=list)
     height: list[int] = field(default_factory=list)
 
@@ -77,6 +95,7 @@ class Table:
             "recipe": row.get("recipe") or "",
             "note": row.get("notes") or "",
             "objects": " ".join(map(str, sorted(set(objects_column_of(row)["categories"])))),
+            "mask": _mask_pattern(split, row),
         }
         for name, value in named.items():
             places = self.names[name]
@@ -125,6 +144,10 @@ class Facts:
     @property
     def objects(self) -> int:
         return self.counts["object"].total()
+
+    @property
+    def has_masks(self) -> bool:
+        return any(self.table.names["mask"])
 
     @property
     def labelled(self) -> int:
@@ -201,3 +224,11 @@ def kind_of(row: Row) -> str:
 def file_of(split: str, row: Row) -> str:
     """Path of a row's image relative to OUT."""
     return posixpath.normpath(f"{split}/{row['file_name']}".replace(os.sep, "/"))
+
+
+def _mask_pattern(split: str, row: Row) -> str:
+    mask = row.get("mask_file_name") or row.get("mask_path") or ""
+    if not mask:
+        return ""
+    path = posixpath.normpath(f"{split}/{mask}".replace(os.sep, "/"))
+    return path.replace(stem_of(row["file_name"]), NAME_OF_IMAGE, 1)

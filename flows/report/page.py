@@ -15,7 +15,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from flows.colours import css_colour
+from flows.colours import CLASS_INDICES, CLEAR_CLASSES, colour, css_colour
 from flows.report import plots
 from flows.report.axes import number
 from flows.report.curves import HEIGHT, TERMS, WIDTH, Curves, curves_of
@@ -63,6 +63,8 @@ def render(dataset: FinishedDataset, facts: Facts) -> str:
         facts=facts,
         pictures=pictures,
         colours=colours,
+        class_colours=_class_colours(),
+        class_colour=css_colour,
         counts=plots.counts_of(facts),
         fidelity=plots.by_style(facts.fidelity, lowest_first=True),
         loss=plots.by_style(facts.loss, lowest_first=False),
@@ -89,6 +91,13 @@ def render(dataset: FinishedDataset, facts: Facts) -> str:
         },
     )
     return page + "\n"
+
+
+def _class_colours() -> dict[str, list[float]]:
+    """Tables that turn the class indices of a mask into colours: parts by index, 0..1."""
+    rgb = [colour(index) for index in range(CLASS_INDICES)]
+    parts = {name: [round(one[at] / 255, 4) for one in rgb] for at, name in enumerate("RGB")}
+    return parts | {"A": [float(index not in CLEAR_CLASSES) for index in range(CLASS_INDICES)]}
 
 
 def sentence_of(facts: Facts) -> str:

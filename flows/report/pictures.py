@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from flows.colours import CLEAR_CLASSES
 from flows.origins import manifest_of
 from flows.report.examples import Example
 from flows.report.facts import ID_CHARACTERS, Facts, file_of
 from flows.report.outlines import Outline
-from flows.report.thumbnails import Thumbnail, coloured_mask, thumbnail
+from flows.report.thumbnails import Thumbnail, mask_thumbnail, thumbnail
 from manifests.errors import ManifestError
 from manifests.exporters.finished import FinishedDataset
 from manifests.images import MAX_PIXELS, UnusableImage
@@ -35,7 +36,8 @@ class Card:
     Attributes:
         place: in the table.
         content: its photograph; None where that cannot be shown.
-        mask: its semantic mask, coloured, where it has one that can be read.
+        mask: its semantic mask, of class indices, where it has one that can be read.
+        classes: indices in it.
         unread_mask: the file of one that cannot, relative to OUT; else empty.
         copy: of its photograph in the dataset, relative to OUT; empty where there is none.
     """
@@ -45,6 +47,7 @@ class Card:
     result: Thumbnail
     content: Thumbnail | None
     mask: Thumbnail | None
+    classes: frozenset[int]
     unread_mask: str
     outlines: tuple[Outline, ...]
     copy: str
@@ -91,8 +94,9 @@ class Pictures:
     notes: tuple[str, ...]
 
     @property
-    def has_masks(self) -> bool:
-        return any(card.mask for card in self.cards.values())
+    def classes(self) -> list[int]:
+        """Class indices in the masks of the examples that have a colour."""
+        return sorted({one for card in self.cards.values() for one in card.classes} - CLEAR_CLASSES)
 
 
 @dataclass(frozen=True)
@@ -170,9 +174,10 @@ def _card(files: _Files, facts: Facts, place: int) -> Card | None:
     if result is None:
         return None
     mask_file, mask, unread_mask = dataset.mask(example.split, row), None, ""
+    classes: frozenset[int] = frozenset()
     if mask_file is not None:
         try:
-            mask = coloured_mask(mask_file, _LONG_SIDE_PX, files.max_pixels)
+            mask, classes = mask_thumbnail(mask_file, _LONG_SIDE_PX, files.max_pixels)
         except UnusableImage:
             unread_mask = relative(mask_file, dataset.out)
     return Card(
@@ -181,6 +186,7 @@ def _card(files: _Files, facts: Facts, place: int) -> Card | None:
         result=result,
         content=files.small(files.content(example), _LONG_SIDE_PX),
         mask=mask,
+        classes=classes,
         unread_mask=unread_mask,
         outlines=tuple(facts.outlines.get(place, ())),
         copy=facts.originals.get(row.get("content_path") or "", ""),

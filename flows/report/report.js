@@ -16,6 +16,7 @@ for (const image of document.querySelectorAll("img[data-style]")) {
 }
 
 const nameOf = (column, place) => names[column][columns[column][place]];
+const stemOf = (path) => baseOf(path).slice(0, baseOf(path).lastIndexOf("."));
 const baseOf = (path) => path.slice(path.lastIndexOf("/") + 1);
 const urlOf = (path) => path.split("/").map(encodeURIComponent).join("/");
 const copyOf = (place) => data.copies[columns.content[place]];
@@ -54,6 +55,25 @@ function drawing(place) {
     });
   }
   return svg;
+}
+
+// Coloured by the page: a mask's own pixels are the numbers of its classes.
+function maskOf(place) {
+  const pattern = nameOf("mask", place);
+  if (!pattern) return null;
+  const mask = element("img", "mask drawn");
+  mask.alt = "";
+  mask.loading = "lazy";
+  mask.addEventListener("error", () => {
+    at("mask-lost").hidden = false;
+    mask.remove();
+  });
+  mask.src = urlOf(pattern.replace("\0", () => stemOf(columns.file[place])));
+  return mask;
+}
+
+function labelsOf(place) {
+  return [maskOf(place), drawing(place)].filter(Boolean);
 }
 
 function chips(place) {
@@ -129,8 +149,7 @@ function built(place) {
   result.alt = `${kind.replaceAll("_", " ")} image`;
   setSize(result, place);
   result.src = urlOf(columns.file[place]);
-  const labels = drawing(place);
-  if (labels) article.querySelector(".result .frame").append(labels);
+  article.querySelector(".result .frame").append(...labelsOf(place));
   article.querySelector(".title").replaceChildren(titleOf(place));
   article.querySelector(".line").replaceChildren(lineOf(place));
   article.querySelector(".categories").replaceChildren(...chips(place));
@@ -333,8 +352,8 @@ function staged(place) {
 
 function addLabels(into, place, before = null) {
   const own = examples.get(place)?.querySelectorAll(".result .drawn");
-  const drawn = own ? [...own].map((one) => one.cloneNode(true)) : [drawing(place)];
-  for (const one of drawn) if (one) into.insertBefore(one, before);
+  const drawn = own ? [...own].map((one) => one.cloneNode(true)) : labelsOf(place);
+  for (const one of drawn) into.insertBefore(one, before);
 }
 
 function showLarge() {

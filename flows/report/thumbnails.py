@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image
 
-from flows.colours import colour
 from manifests.images import (
     decode_class_indices,
     decode_image,
@@ -19,10 +18,6 @@ from manifests.images import (
 from manifests.storage import Place
 
 _QUALITY = 80
-_CLASS_INDICES = 256
-# Of a semantic mask: what is not labelled, and what is not to be looked at.
-_BACKGROUND, _IGNORED = 0, 255
-_GREY = (128, 128, 128)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +41,21 @@ def thumbnail(file: Place, long_side_px: int, max_pixels: int) -> Thumbnail:
     return Thumbnail(_data_uri(data, "image/webp"), *size)
 
 
-def coloured_mask(file: Place, long_side_px: int, max_pixels: int) -> Thumbnail:
-    """A semantic mask with a colour for each class; its background shows what is below.
+def mask_thumbnail(
+    file: Place, long_side_px: int, max_pixels: int
+) -> tuple[Thumbnail, frozenset[int]]:
+    """A small copy of a semantic mask, still of class indices, and those that are in it.
+
+    The page colours them as it does masks that it reads from their files.
 
     Raises:
         UnusableImage: for what is none.
     """
     indices = decode_class_indices(_bytes_of(file), max_pixels)
     size = fit_within(*indices.size, long_side_px)
-    coloured = indices.resize(size, Image.Resampling.NEAREST)
-    coloured.putpalette([part for rgb in _palette() for part in rgb])
-    coloured.info["transparency"] = _BACKGROUND
-    return Thumbnail(_data_uri(encode_image(coloured, "png", 100), "image/png"), *size)
-
-
-def _palette() -> Sequence[tuple[int, int, int]]:
-    return [_GREY if index == _IGNORED else colour(index) for index in range(_CLASS_INDICES)]
+    data = encode_image(indices.resize(size, Image.Resampling.NEAREST), "png", 100)
+    classes = frozenset(int(index) for index in np.unique(indices))
+    return Thumbnail(_data_uri(data, "image/png"), *size), classes
 
 
 def _bytes_of(file: Place) -> bytes:

@@ -30,6 +30,7 @@ class Painted:
         photographs, styles: file names.
         objects: of each image.
         has_originals: whether photographs are there as they are.
+        has_masks: whether each image has a semantic mask, of class 3 left, none right.
         without: columns that an older version did not write.
         files: pictures that are written; further rows name these again.
     """
@@ -42,6 +43,7 @@ class Painted:
     objects: Sequence[Object] = ()
     name: str = "painted"
     has_originals: bool = True
+    has_masks: bool = False
     without: frozenset[str] = frozenset()
     failures: Sequence[dict[str, Any]] = ()
     left_out: Sequence[dict[str, Any]] = ()
@@ -66,6 +68,8 @@ class Painted:
         train.mkdir(parents=True)
         for index, row in enumerate(self.rows[: self.files]):
             _save(photo(index, WIDTH, HEIGHT), train / row["file_name"])
+            if self.has_masks:
+                _save(_mask(), train / row["mask_file_name"])
         with (train / "metadata.jsonl").open("w", encoding="utf-8") as lines:
             lines.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in self.rows)
         self._write_lines("failures.jsonl", self.failures)
@@ -129,6 +133,8 @@ class Painted:
             "recipe": "turn" if kind == "augmented" else "",
             "notes": "",
         }
+        if self.has_masks:
+            row["mask_file_name"] = f"masks/{row['file_name'].rpartition('.')[0]}.png"
         return {name: value for name, value in row.items() if name not in self.without}
 
     def _about(self) -> dict[str, Any]:
@@ -151,6 +157,13 @@ class Painted:
             "counts": counted,
             "categories": [asdict(category) for category in self.categories],
         }
+
+
+def _mask() -> Image.Image:
+    mask = Image.new("L", (WIDTH, HEIGHT))
+    mask.paste(3, (0, 0, WIDTH // 2, HEIGHT))
+    mask.paste(255, (WIDTH // 2, HEIGHT // 2, WIDTH, HEIGHT))
+    return mask
 
 
 def _save(picture: Image.Image, file: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from upath import UPath
 
-from flows.colours import colour
+from flows.colours import colour, css_colour
 from flows.report import write_report
 from flows.report.curves import curves_of
 from flows.report.examples import MOST_EXAMPLES
@@ -23,7 +23,7 @@ from flows.report.facts import gather
 from flows.report.outlines import outlines_of
 from flows.report.plots import by_style
 from flows.report.spread import Spread
-from flows.report.thumbnails import coloured_mask
+from flows.report.thumbnails import mask_thumbnail
 from manifests.exporters.finished import read_finished
 from manifests.labels import Category, Object, Rle
 from tests.flows.conftest import JobFolder
@@ -261,17 +261,26 @@ def test_labels_are_drawn(tmp_path: Path) -> None:
     assert "Labelled objects" in page.text
 
 
-def test_a_semantic_mask_is_coloured_and_its_background_shows_what_is_below(
-    tmp_path: Path,
-) -> None:
-    mask = Image.new("L", (640, 400))
+def test_a_semantic_mask_is_shrunk_without_blending_its_classes(tmp_path: Path) -> None:
+    mask = Image.new("L", (641, 400))
     mask.paste(3, (0, 0, 320, 400))
     mask.save(tmp_path / "mask.png")
-    drawn = coloured_mask(tmp_path / "mask.png", 320, 1_000_000)
-    image = Image.open(io.BytesIO(base64.b64decode(drawn.uri.partition(",")[2]))).convert("RGBA")
-    assert image.size == (drawn.width, drawn.height) == (320, 200)
-    assert image.getpixel((10, 10)) == (*colour(3), 255)
-    assert image.getpixel((310, 190))[3] == 0
+    shrunk, classes = mask_thumbnail(tmp_path / "mask.png", 320, 1_000_000)
+    image = Image.open(io.BytesIO(base64.b64decode(shrunk.uri.partition(",")[2])))
+    assert image.size == (shrunk.width, shrunk.height) == (320, 200)
+    assert set(image.get_flattened_data()) == classes == {0, 3}
+
+
+def test_every_image_with_a_mask_says_where_it_is(tmp_path: Path) -> None:
+    page = page_of(Painted(tmp_path, photographs=[f"{i}.jpg" for i in range(20)], has_masks=True))
+    assert page.data["names"]["mask"] == ["train/masks/\0.png"]
+    assert len(page.data["columns"]["mask"]) == 80
+    assert "Draw masks" in page.text
+    assert css_colour(3) in page.attributes("circle", "fill")
+    tables = {tag[-5:]: given["tablevalues"] for tag, given in page.tags if "tablevalues" in given}
+    red, _, _ = colour(3)
+    assert float(str(tables["funcr"]).split()[3]) == pytest.approx(red / 255, abs=1e-4)
+    assert [float(str(tables["funca"]).split()[index]) for index in (0, 3, 255)] == [0, 1, 0]
 
 
 def test_what_strangers_wrote_of_it_does_no_harm(tmp_path: Path) -> None:
