@@ -68,9 +68,13 @@ def thinned(points: Sequence[Point], most: int = MOST_POINTS_ON_RECORD) -> tuple
 
 
 def loss_curve_column(points: Sequence[Point]) -> dict[str, list[float]]:
-    """The column `loss_curve` of a row of the ledger: iterations, and each of `LINES` there."""
+    """The column `loss_curve` of a row of the ledger.
+
+    Iterations, the long side of the image at each, and each of `LINES` there.
+    """
     return {
         "iteration": [point.iteration for point in points],
+        "long_side_px": [point.long_side_px for point in points],
         **{name: [_rounded(getattr(point, name)) for point in points] for name in LINES},
     }
 

@@ -101,9 +101,12 @@ class Ledger:
                 _header(record.readline(), file)
                 for line in record:
                     try:
-                        yield json.loads(line)
-                    except ValueError:
+                        row = json.loads(line)
+                    except (ValueError, RecursionError):
                         raise _damaged(file) from None
+                    if not isinstance(row, dict):
+                        raise _damaged(file)
+                    yield row
 
     def rows_of_some(self, most_records: int) -> Iterator[Row]:
         """The rows of as many records, evenly spaced over the ledger; of fewer where it has fewer.
@@ -167,7 +170,7 @@ def _header(line: bytes, file: Place) -> dict[str, list[str]]:
             # Records of versions before there was a gate have no `left_out`.
             left_out = header.get("left_out", [])
             return {"done": header["done"], "failed": header["failed"], "left_out": left_out}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise _damaged(file)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby, zip_longest
 from typing import Any
 
 from flows.report.axes import Axis, by_decades
@@ -17,6 +19,23 @@ _RECORDS_READ = 3 * MOST_CURVES
 TERMS = ("total", "content", "style", "total_variation")
 # Of a plot, in its own units.
 WIDTH, HEIGHT = 300, 150
+# A content loss begins at rounding errors where the image begins as the content: they lie below.
+_MOST_DECADES = 5
+# Losses whose powers of ten can be reckoned with.
+_LEAST, _MOST = 1e-300, 1e300
+# Below a plot, where it is cut off, as a share of its height.
+_BELOW = -0.1
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Attributes:
+    x: where it begins, of WIDTH.
+    long_side_px: of the image.
+    """
+
+    x: float
+    long_side_px: int
 
 
 @dataclass(frozen=True)
@@ -25,8 +44,10 @@ class Curves:
 
     Attributes:
         paths: term -> path, in WIDTH x HEIGHT, iterations to the right, losses upwards by decades.
+            A scale of the image begins a line of its own.
         iterations: the last one.
         axis: of the losses.
+        scales: none where there is only one, or an older ledger does not say.
     """
 
     content: str
@@ -34,19 +55,38 @@ class Curves:
     paths: Mapping[str, str]
     iterations: int
     axis: Axis
+    scales: tuple[Scale, ...]
 
 
-def curves_of(out: Place, most: int = MOST_CURVES) -> list[Curves]:
-    """Of the first pairs of some chunks, evenly spaced; none where the ledger is gone or older.
+@dataclass(frozen=True)
+class Sample:
+    """Attributes:
+    curves: of some pairs, of all styles in turn.
+    broken: how many of those on record are no curves.
+    """
+
+    curves: tuple[Curves, ...]
+    broken: int
+
+
+def curves_of(out: Place, most: int = MOST_CURVES) -> Sample:
+    """Of the first pairs of some chunks; none where the ledger is gone or older.
 
     Raises:
         LedgerError: for a record that cannot be read.
         OSError: as the disk or the store says.
     """
-    rows = Ledger(out).rows_of_some(_RECORDS_READ)
-    curves = [one for row in rows if "loss_curve" in row and (one := _curves(row)) is not None]
-    count = min(most, len(curves))
-    return [curves[place * len(curves) // count] for place in range(count)]
+    rows = [row for row in Ledger(out).rows_of_some(_RECORDS_READ) if "loss_curve" in row]
+    drawn = [curves for row in rows if (curves := _curves(row)) is not None]
+    return Sample(tuple(_of_all_styles(drawn))[:most], len(rows) - len(drawn))
+
+
+def _of_all_styles(drawn: Iterable[Curves]) -> list[Curves]:
+    """One of each style, then a second one of each, and so on."""
+    by_style: dict[str, list[Curves]] = defaultdict(list)
+    for one in drawn:
+        by_style[one.style].append(one)
+    return [one for turn in zip_longest(*by_style.values()) for one in turn if one is not None]
 
 
 def _curves(row: Mapping[str, Any]) -> Curves | None:
@@ -59,26 +99,45 @@ def _curves(row: Mapping[str, Any]) -> Curves | None:
     values = [value for term in terms.values() if isinstance(term, list) for value in term]
     if len(iterations) < 2 or not are_numbers([*iterations, *values]):
         return None
-    above_0 = [value for value in values if value > 0]
-    if not above_0 or max(iterations) <= 0:
+    above_0 = [value for value in values if value > _LEAST]
+    if not above_0 or max(above_0) > _MOST or not 0 < max(iterations) < 2**31:
         return None
-    axis = by_decades(min(above_0), max(above_0))
+    most = max(above_0)
+    axis = by_decades(min(one for one in above_0 if one >= most / 10**_MOST_DECADES), most)
     last = max(iterations)
-    paths = {
-        term: _path([(x / last, axis.share(y)) for x, y in zip(iterations, of) if y > 0])
-        for term, of in terms.items()
-        if isinstance(of, list) and len(of) == len(iterations)
-    }
+    sizes = _sizes(curve.get("long_side_px"), len(iterations))
+    begins = [at for at, size in enumerate(sizes) if at == 0 or size != sizes[at - 1]]
     return Curves(
         content=str(row.get("content_path") or ""),
         style=str(row.get("style_path") or ""),
-        paths=paths,
+        paths={
+            term: _path([(x / last, _height(axis, y)) for x, y in zip(iterations, of)], sizes)
+            for term, of in terms.items()
+            if isinstance(of, list) and len(of) == len(iterations)
+        },
         iterations=int(last),
         axis=axis,
+        scales=tuple(Scale(iterations[at] / last * WIDTH, sizes[at]) for at in begins)
+        if len(begins) > 1
+        else (),
     )
 
 
-def _path(points: list[tuple[float, float]]) -> str:
-    """A line through points given as shares of width and height."""
-    drawn = [f"{x * WIDTH:.1f} {(1 - y) * HEIGHT:.1f}" for x, y in points]
-    return f"M{'L'.join(drawn)}" if len(drawn) > 1 else ""
+def _sizes(recorded: Any, count: int) -> list[int]:
+    """The long side of the image at each point; 0 where an older ledger does not say."""
+    is_known = isinstance(recorded, list) and len(recorded) == count and are_numbers(recorded)
+    return [int(size) for size in recorded] if is_known else [0] * count
+
+
+def _height(axis: Axis, loss: float) -> float:
+    return axis.share(loss) if loss >= axis.low else _BELOW
+
+
+def _path(points: Sequence[tuple[float, float]], sizes: Sequence[int]) -> str:
+    """A line for each scale, through points given as shares of width and height."""
+    lines = []
+    for _, of_scale in groupby(zip(points, sizes), lambda one: one[1]):
+        drawn = [f"{x * WIDTH:.1f} {(1 - y) * HEIGHT:.1f}" for (x, y), _ in of_scale]
+        # A line of no length is a dot.
+        lines.append(f"M{'L'.join(drawn)}" if len(drawn) > 1 else f"M{drawn[0]}h.01")
+    return "".join(lines)

@@ -52,9 +52,11 @@ class Candidates:
     """
 
     heaps: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
+    _offered: int = 0
 
     def offer(self, example: Example) -> bool:
         """Whether the row is taken; it may give way to another later."""
+        self._offered += 1
         variant_id = example.row["variant_id"]
         by_id = _descending(variant_id)
         taken = self._put(("kind", example.kind), by_id, example, MOST_EXAMPLES)
@@ -68,14 +70,15 @@ class Candidates:
 
     def all(self) -> list[Example]:
         """Each once, by id."""
-        those = {one.row["variant_id"]: one for heap in self.heaps.values() for _, _, one in heap}
+        those = {one.row["variant_id"]: one for heap in self.heaps.values() for *_, one in heap}
         return [those[variant_id] for variant_id in sorted(those)]
 
     def _put(self, group: tuple[str, str], key: Any, example: Example, most: int) -> bool:
         if group not in self.heaps and len(self.heaps) >= _MOST_GROUPS:
             return False
         heap = self.heaps.setdefault(group, [])
-        entry = (key, example.row["variant_id"], example)
+        # The number parts rows of strangers that have one id.
+        entry = (key, example.row["variant_id"], self._offered, example)
         if len(heap) < most:
             heappush(heap, entry)
             return True

@@ -28,6 +28,7 @@ _FIDELITY_BINS = 100
 
 # Of a variant id, as file names have them.
 ID_CHARACTERS = 12
+_NAMED = ("split", "kind", "label", "style", "content", "recipe", "note")
 # No path has it; a hundred thousand masks are written as a few patterns.
 NAME_OF_IMAGE = "\0"
 COUNTED = ("split", "kind", "class", "style", "object")
@@ -49,22 +50,7 @@ class Table:
     """
 
     names: dict[str, dict[str, int]] = field(
-        default_factory=lambda: {
-            name: {}
-            for name in (
-                *(
-                    "split",
-                    "kind",
-                    "label",
-                    "style",
-                    "content",
-                    "recipe",
-                    "note",
-                    "objects",
-                    "mask",
-                ),
-            )
-        }
+        default_factory=lambda: {name: {} for name in (*_NAMED, "objects", "mask")}
     )
     file: list[str] = field(default_factory=list)
     id: list[str] = field(default_factory=list)
@@ -209,7 +195,7 @@ def _count(facts: Facts, split: str, row: Row, categories: Sequence[Category]) -
     facts.noted += bool(row.get("notes"))
     for number in objects_column_of(row)["categories"]:
         facts.counts["object"][categories[number].name] += 1
-    if kind_of(row) == "stylized":
+    if style and kind_of(row) == "stylized":
         if row.get("fidelity") is not None:
             facts.fidelity[style].add(row["fidelity"])
         if (row.get("total_loss_end") or 0) > 0:

@@ -12,6 +12,8 @@ from manifests.run_lengths import run_lengths
 
 # A mask without an outline is hatched by about so many lines.
 _LINES_OF_A_MASK = 60
+# From an image; what strangers put beyond it, browsers need not draw.
+_FARTHEST_PX = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +104,5 @@ def _hatching(rle: Rle, width: int, height: int) -> str:
 
 
 def _n(value: float) -> str:
+    value = min(max(value, -_FARTHEST_PX), _FARTHEST_PX)
     return f"{value:.1f}".removesuffix(".0")

@@ -42,9 +42,12 @@ def render(dataset: FinishedDataset, facts: Facts) -> str:
     """The whole page as HTML text, with everything that it needs inside."""
     pictures = pictures_of(dataset, facts)
     notes = list(pictures.notes)
-    curves: list[Curves] = []
+    curves: tuple[Curves, ...] = ()
     try:
-        curves = curves_of(dataset.out)
+        sample = curves_of(dataset.out)
+        curves = sample.curves
+        if sample.broken:
+            notes.append(f"{_counted(sample.broken, 'loss curve')} on record cannot be drawn.")
     except LedgerError as error:
         notes.append(f"The loss curves cannot be shown: {error}.")
     colours = {one.name: css_colour(place) for place, one in enumerate(dataset.categories)}

@@ -25,6 +25,7 @@ _LONG_SIDE_PX = 320
 _OF_STYLES_PX = 200
 _OPENING_PX = 900
 _MOST_STYLES = 64
+_PATH_CHARACTERS = 160
 # Of the pictures of the examples, as text; one that does not fit is read from its file.
 _MOST_CHARACTERS = 4_000_000
 
@@ -212,7 +213,11 @@ def _styles_wanted(cards: Iterable[Card], facts: Facts) -> list[str]:
 
 def _opening(files: _Files, cards: Iterable[Card]) -> Opening | None:
     """Of the stylized examples, wide ones first, that with most of its style and photograph."""
-    possible = [card for card in cards if card.example.kind == "stylized" and card.content]
+    possible = [
+        card
+        for card in cards
+        if card.example.kind == "stylized" and card.example.style and card.content
+    ]
     wide = [card for card in possible if card.result.width > card.result.height]
     if not possible:
         return None
@@ -242,7 +247,7 @@ def _notes(
         yield f"Objects are drawn on {drawn} images that have some, the examples among them."
     masks = [card.unread_mask for card in cards if card.unread_mask]
     if masks:
-        yield f"Masks that cannot be read are not shown, as {masks[0]}; `gramflow verify` says why."
+        yield f"Masks that cannot be read are not shown, as {_short(masks[0])}; `gramflow verify` says why."
     unread = len(facts.examples) - len(cards)
     if unread:
         yield f"{unread:,} examples cannot be read, `gramflow verify` says why."
@@ -253,7 +258,12 @@ def _notes(
         card.content_name for card in cards if not card.content and card.example.kind != "original"
     ]
     if gone:
-        yield f"Photographs that are not where they were are not shown, as {gone[0]}."
+        yield f"Photographs that are not where they were are not shown, as {_short(gone[0])}."
     missing = [name for name in wanted if name not in styles]
     if missing:
-        yield f"Styles that are not where they were are shown by name only, as {missing[0]}."
+        yield f"Styles that are not where they were are shown by name only, as {_short(missing[0])}."
+
+
+def _short(path: str) -> str:
+    """Its start and end, where it is long."""
+    return path if len(path) <= _PATH_CHARACTERS else f"{path[:60]}…{path[-60:]}"

@@ -16,6 +16,8 @@ from manifests.stores import is_there, opened
 
 # Lines that the page holds; of more, it names the file that has all.
 MOST_LINES = 1_000
+# Missing because of one line; no dataset has more.
+_MOST_IMAGES = 2**48
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _lines(file: Place) -> Iterator[dict[str, Any]]:
 
 def _count(line: dict[str, Any], name: str) -> int:
     value = line.get(name)
-    return value if type(value) is int else 0
+    return value if type(value) is int and 0 <= value < _MOST_IMAGES else 0
 
 
 def manifest_text(dataset: FinishedDataset) -> str:

@@ -6,6 +6,9 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field
 
+# Of what is counted by decades; less is taken for this, whose powers can still be reckoned with.
+_LEAST = 1e-300
+
 
 @dataclass
 class Spread:
@@ -29,7 +32,7 @@ class Spread:
         return Spread(bins_per_decade, is_by_decades=True)
 
     def add(self, value: float) -> None:
-        scaled = math.log10(value) if self.is_by_decades else value
+        scaled = math.log10(max(value, _LEAST)) if self.is_by_decades else value
         self.bins[round(scaled * self.bins_per_unit)] += 1
 
     def count(self) -> int:

@@ -33,6 +33,7 @@ _TYPES: dict[str, Types] = {
     **dict.fromkeys(("source_id", "group_id"), _TEXT_OR_NONE),
     "objects": frozenset({dict, type(None)}),
 }
+_PATHS = ("content_path", "style_path")
 _SAID = {_TEXT: "text", _TEXT_OR_NONE: "text", _NUMBER: "a number", _WHOLE: "a whole number"}
 _OF_OBJECTS = frozenset(
     {"bbox", "categories", "area", "iscrowd", "segmentation", "keypoints", "extras"}
@@ -57,6 +58,8 @@ def check_columns(row: Any, categories: Sequence[Category]) -> None:
             raise ValueError(f"{name}: expected {expected}, got {shown(value)}")
         if type(value) in _NUMBER and not (are_numbers([value]) and abs(value) < 2**63):
             raise ValueError(f"{name}: expected a number, got {shown(value)}")
+        if name in _PATHS and "\0" in value:
+            raise ValueError(f"{name}: expected a path, got {shown(value)}")
     if min(row["width"], row["height"]) < 1:
         raise ValueError(f"expected a size in pixels, got {row['width']}x{row['height']}")
     if row.get("made_with"):

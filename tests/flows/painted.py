@@ -77,22 +77,20 @@ class Painted:
         (self.out / "dataset.json").write_text(json.dumps(self._about()), encoding="utf-8")
         return self.out
 
-    def write_curves(self, loss: float = 2.0) -> None:
-        """A ledger of one record, whose row has the losses of its pair, `loss` in the middle."""
-        iterations = [0, 10, 20]
-        falling = [4.0, loss, 1.0]
-        curve = {"iteration": iterations, "total": falling, "content": falling, "style": falling}
-        curve["total_variation"] = [0.1, 0.1, 0.1]
-        row = {
-            "variant_id": "v",
-            "content_path": "photos/one.jpg",
-            "style_path": "styles/waves.png",
-        }
+    def write_curves(
+        self, number: int = 1, style_path: str = "styles/waves.png", **curve: Sequence[Any]
+    ) -> None:
+        """A record of the ledger, whose row has the losses of its pair, or these in their place."""
+        falling = [4.0, 2.0, 1.0]
+        whole = {"iteration": [0, 10, 20], "total": falling, "content": falling, "style": falling}
+        whole |= {"total_variation": [0.1, 0.1, 0.1]} | curve
+        row = {"variant_id": "v", "content_path": "photos/one.jpg", "style_path": style_path}
         header = {"format": 1, "done": ["v"], "failed": [], "left_out": []}
         ledger = self.out / ".gramflow" / "ledger"
-        ledger.mkdir(parents=True)
-        lines = [header, row | {"loss_curve": curve}]
-        (ledger / "000001-a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
+        ledger.mkdir(parents=True, exist_ok=True)
+        lines = [header, row | {"loss_curve": whole}]
+        file = ledger / f"{number:06}-a.jsonl"
+        file.write_text("".join(json.dumps(one) + "\n" for one in lines))
 
     def _write_lines(self, name: str, lines: Sequence[dict[str, Any]]) -> None:
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

@@ -36,7 +36,8 @@ def test_the_first_row_of_each_chunk_of_pairs_has_the_curve_of_its_pair(job: Job
         assert has_curve == [rows in with_pairs] + [False] * (len(rows) - 1)
     for first, *_ in with_pairs:
         curve = first["loss_curve"]
-        assert list(curve) == ["iteration", *TERMS, "total"]
+        assert list(curve) == ["iteration", "long_side_px", *TERMS, "total"]
+        assert curve["long_side_px"][0] < curve["long_side_px"][-1]
         assert {len(values) for values in curve.values()} == {40}
         assert (curve["iteration"][0], curve["iteration"][-1]) == (1, 100)
         for *terms, total in zip(*(curve[name] for name in (*TERMS, "total"))):
@@ -104,6 +105,7 @@ def test_the_column_has_four_significant_digits() -> None:
     column = loss_curve_column([Point(12345, 0.123456, 12345.6, 0.0, 1e-7 / 3, 8)])
     assert column == {
         "iteration": [12345],
+        "long_side_px": [8],
         "content": [0.1235],
         "style": [12350.0],
         "total_variation": [0.0],

@@ -17,13 +17,14 @@ from upath import UPath
 
 from flows.colours import colour, css_colour
 from flows.report import write_report
-from flows.report.curves import curves_of
+from flows.report.curves import HEIGHT, Sample, curves_of
 from flows.report.examples import MOST_EXAMPLES
 from flows.report.facts import gather
 from flows.report.outlines import outlines_of
 from flows.report.plots import by_style
 from flows.report.spread import Spread
 from flows.report.thumbnails import mask_thumbnail
+from manifests.errors import ManifestError
 from manifests.exporters.finished import read_finished
 from manifests.labels import Category, Object, Rle
 from tests.flows.conftest import JobFolder
@@ -294,14 +295,14 @@ def test_what_strangers_wrote_of_it_does_no_harm(tmp_path: Path) -> None:
     metadata = painted.out / "train" / "metadata.jsonl"
     metadata.write_text(re.sub(r'"kind": "\w+"', '"kind": "<i>none"', metadata.read_text()))
     (painted.out / "dataset.json").write_text(json.dumps(about))
-    painted.write_curves(loss=float("nan"))
+    painted.write_curves(total=[4.0, float("nan"), 1.0])
     page = report_of(painted.out)
     assert "12 images of 3 photographs in 2 styles." in page.text
     assert "<i>none" in page.text
     assert "3 files could not be used" in page.text
     assert "line 1 is no JSON object" in page.text
     assert page.data["failures"][2][0] == "\ud800"
-    assert "Loss curve" not in page.text
+    assert "Loss curve of" not in page.text
 
 
 def test_a_mask_without_an_outline_is_hatched_inside_of_it(tmp_path: Path) -> None:
@@ -336,9 +337,10 @@ def test_failures_are_listed_up_to_a_bound(tmp_path: Path) -> None:
 def test_loss_curves_come_from_the_ledger(tmp_path: Path) -> None:
     painted = Painted(tmp_path)
     painted.write()
-    assert curves_of(painted.out) == []
+    assert curves_of(painted.out) == Sample((), 0)
     painted.write_curves()
-    (curves,) = curves_of(painted.out)
+    (curves,) = curves_of(painted.out).curves
+    assert curves.scales == ()
     assert curves.iterations == 20
     assert set(curves.paths) == {"total", "content", "style", "total_variation"}
     xs = [float(point.split()[0]) for point in curves.paths["total"][1:].split("L")]
@@ -348,13 +350,104 @@ def test_loss_curves_come_from_the_ledger(tmp_path: Path) -> None:
     assert "Loss curve of 1 pair" in report_of(painted.out).text
 
 
-def test_a_damaged_ledger_costs_the_curves_only(tmp_path: Path) -> None:
+def test_a_scale_begins_a_line_of_its_own_and_is_marked(tmp_path: Path) -> None:
+    painted = Painted(tmp_path)
+    painted.write()
+    painted.write_curves(
+        iteration=[0, 10, 20, 40],
+        long_side_px=[64, 64, 128, 128],
+        total=[4.0, 2.0, 8.0, 1.0],
+        content=[1e-9, 2.0, 3.0, 0.5],
+        style=[1.0, 1.0, 1.0, 1.0],
+        total_variation=[0.0, 0.0, 0.0, 0.0],
+    )
+    (curves,) = curves_of(painted.out).curves
+    assert [(one.x, one.long_side_px) for one in curves.scales] == [(0, 64), (150, 128)]
+    assert curves.paths["total"].count("M") == 2
+    assert curves.axis.low > 1e-5, "what is five decades below does not stretch the axis"
+    first = curves.paths["content"][1:].split("L")[0]
+    assert float(first.split()[1]) > HEIGHT, "and is cut off below it"
+    assert "128 px" in report_of(painted.out).text
+
+
+def test_the_sample_of_curves_is_of_all_styles(tmp_path: Path) -> None:
+    painted = Painted(tmp_path)
+    painted.write()
+    for number, style in enumerate("aaaaaaaaaaaabbc"):
+        painted.write_curves(number=number, style_path=style)
+    styles = [one.style for one in curves_of(painted.out, most=6).curves]
+    assert styles == ["a", "b", "c", "a", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    "record", ["nothing\n", "[" * 100_000 + "\n", None], ids=["text", "deep", "deep row"]
+)
+def test_a_damaged_ledger_costs_the_curves_only(tmp_path: Path, record: str | None) -> None:
     painted = Painted(tmp_path)
     painted.write()
     painted.write_curves()
-    (record,) = (painted.out / ".gramflow" / "ledger").iterdir()
-    record.write_text("nothing\n")
-    assert "The loss curves cannot be shown" in report_of(painted.out).text
+    (file,) = (painted.out / ".gramflow" / "ledger").iterdir()
+    header = file.read_text().splitlines()[0]
+    for text in [record] if record else [f"{header}\n{'[' * 100_000}\n", f"{header}\n[1]\n7\n"]:
+        file.write_text(text)
+        assert "The loss curves cannot be shown" in report_of(painted.out).text
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        {"total": [1e308, 1e308, 1e308]},
+        {"total": [1e-308, 1.7e308, 1.0]},
+        {"total": ["a", "b", "c"]},
+        {"iteration": [1e308, 2e308, 0]},
+        {"total": [10**400, 1, 1]},
+    ],
+)
+def test_a_broken_curve_costs_a_note(tmp_path: Path, curve: dict[str, Any]) -> None:
+    painted = Painted(tmp_path)
+    painted.write()
+    painted.write_curves(**curve)
+    painted.write_curves(number=2)
+    page = report_of(painted.out)
+    assert "1 loss curve on record cannot be drawn" in page.text
+    assert "Loss curve of 1 pair" in page.text
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"variant_id": "a" * 26},
+        {"style_path": ""},
+        {"total_loss_end": 5e-324},
+        {"total_loss_end": 2.0**62},
+        {"fidelity": -(2**62), "strength": 1e18},
+    ],
+)
+def test_odd_rows_are_shown_as_far_as_they_go(tmp_path: Path, changed: dict[str, Any]) -> None:
+    painted = Painted(tmp_path)
+    metadata = painted.write() / "train" / "metadata.jsonl"
+    metadata.write_text("".join(json.dumps(row | changed) + "\n" for row in painted.rows))
+    assert "12 images of 3 photographs" in report_of(painted.out).text
+    some = [row | changed if place == 2 else row for place, row in enumerate(painted.rows)]
+    metadata.write_text("".join(json.dumps(row) + "\n" for row in some))
+    assert "12 images of 3 photographs" in report_of(painted.out).text
+
+
+@pytest.mark.parametrize("column", ["content_path", "style_path"])
+def test_a_path_that_none_can_be_is_refused_with_its_line(tmp_path: Path, column: str) -> None:
+    painted = Painted(tmp_path)
+    metadata = painted.write() / "train" / "metadata.jsonl"
+    painted.rows[2][column] = "a\0b"
+    metadata.write_text("".join(json.dumps(row) + "\n" for row in painted.rows))
+    with pytest.raises(ManifestError, match=rf"metadata.jsonl:3: {column}: expected a path"):
+        write_report(painted.out)
+
+
+def test_numbers_that_no_failure_can_have_count_nothing(tmp_path: Path) -> None:
+    painted = Painted(tmp_path)
+    out = painted.write()
+    (out / "failures.jsonl").write_text(f'{{"path": "a", "images_missing": {"9" * 4300}}}\n' * 3)
+    assert "3 files could not be used" in report_of(out).text
 
 
 def test_a_report_of_a_dataset_in_a_store_lies_in_the_store(tmp_path: Path) -> None:
