@@ -31,7 +31,7 @@ ID_CHARACTERS = 12
 _NAMED = ("split", "kind", "label", "style", "content", "recipe", "note")
 # No path has it; a hundred thousand masks are written as a few patterns.
 NAME_OF_IMAGE = "\0"
-COUNTED = ("split", "kind", "class", "style", "object")
+COUNTED = ("split", "kind", "class", "style", "recipe", "object", "images_with_object")
 
 
 @dataclass
@@ -101,7 +101,8 @@ class Facts:
     """Attributes:
     images: of the dataset.
     photographs: that they descend from.
-    counts: of images by split, kind, class and style, and of objects by category.
+    counts: of images by split, kind, class, style and recipe, and by category of their objects;
+        and of objects by category.
     fidelity, loss: of each style's stylized images.
     noted: images with notes.
     table: rows that the page can filter.
@@ -189,12 +190,13 @@ def _count(facts: Facts, split: str, row: Row, categories: Sequence[Category]) -
     facts.images += 1
     style = row.get("style_path") or ""
     counted = (("split", split), ("kind", kind_of(row)), ("class", row.get("label")))
-    for name, value in (*counted, ("style", style)):
+    for name, value in (*counted, ("style", style), ("recipe", row.get("recipe"))):
         if value:
             facts.counts[name][value] += 1
     facts.noted += bool(row.get("notes"))
-    for number in objects_column_of(row)["categories"]:
-        facts.counts["object"][categories[number].name] += 1
+    names = [categories[number].name for number in objects_column_of(row)["categories"]]
+    facts.counts["object"].update(names)
+    facts.counts["images_with_object"].update(set(names))
     if style and kind_of(row) == "stylized":
         if row.get("fidelity") is not None:
             facts.fidelity[style].add(row["fidelity"])

@@ -247,7 +247,8 @@ def _notes(
         yield f"Objects are drawn on {drawn} images that have some, the examples among them."
     masks = [card.unread_mask for card in cards if card.unread_mask]
     if masks:
-        yield f"Masks that cannot be read are not shown, as {_short(masks[0])}; `gramflow verify` says why."
+        one = _short(masks[0])
+        yield f"Masks that cannot be read are not shown, as {one}; `gramflow verify` says why."
     unread = len(facts.examples) - len(cards)
     if unread:
         yield f"{unread:,} examples cannot be read, `gramflow verify` says why."
@@ -261,7 +262,8 @@ def _notes(
         yield f"Photographs that are not where they were are not shown, as {_short(gone[0])}."
     missing = [name for name in wanted if name not in styles]
     if missing:
-        yield f"Styles that are not where they were are shown by name only, as {_short(missing[0])}."
+        one = _short(missing[0])
+        yield f"Styles that are not where they were are shown by name only, as {one}."
 
 
 def _short(path: str) -> str:

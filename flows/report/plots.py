@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from flows.report.axes import Axis, by_decades, unit_axis
+from flows.report.axes import Axis, by_decades, number, unit_axis
 from flows.report.facts import Facts
 from flows.report.spread import Spread
 
 # What a plot shows at once; the rest can be unfolded.
 SHOWN_AT_ONCE = 12
+# Parts of all images, few enough for their bars to be shares of all.
+_OF_ALL = ("split", "kind")
 # Bars beyond these are counted, not drawn.
 _MOST_BARS = 500
 _TITLES = {
@@ -25,7 +27,7 @@ _TITLES = {
 @dataclass(frozen=True)
 class Bar:
     """Attributes:
-    share: of the longest bar, 0..1.
+    share: of all images, or of the longest bar where there may be many; 0..1.
     """
 
     name: str
@@ -59,14 +61,14 @@ class Strip:
     """How the values of one style are spread; places on the axis are 0..1.
 
     Attributes:
-        median: as a value.
+        median: as a value, with the decimals that all of a plot have.
         low, high: places of the 5th and the 95th of a hundred.
         quarter, middle, three_quarters: places of the quartiles.
     """
 
     style: str
     count: int
-    median: float
+    median: str
     low: float
     quarter: float
     middle: float
@@ -98,8 +100,8 @@ def counts_of(facts: Facts) -> list[Bars]:
 
 
 def _bars(of: str, counted: list[tuple[str, int]]) -> Bars:
-    longest = counted[0][1]
-    bars = tuple(Bar(name, count, count / longest) for name, count in counted[:_MOST_BARS])
+    whole = sum(count for _, count in counted) if of in _OF_ALL else counted[0][1]
+    bars = tuple(Bar(name, count, count / whole) for name, count in counted[:_MOST_BARS])
     return Bars(of, _TITLES[of], bars, len(counted) - len(bars))
 
 
@@ -108,9 +110,22 @@ def by_style(spreads: Mapping[str, Spread], lowest_first: bool) -> ByStyle | Non
     if not spreads:
         return None
     axis = _axis(spreads.values())
-    strips = [_strip(style, spread, axis) for style, spread in spreads.items()]
-    strips.sort(key=lambda strip: (strip.median if lowest_first else -strip.median, strip.style))
+    medians = {style: spread.quantile(0.5) for style, spread in spreads.items()}
+    sign = 1 if lowest_first else -1
+    worst_first = sorted(medians, key=lambda style: (sign * medians[style], style))
+    write = _alike(medians.values())
+    strips = [_strip(one, spreads[one], axis, write(medians[one])) for one in worst_first]
     return ByStyle(tuple(strips), axis)
+
+
+def _alike(values: Iterable[float]) -> Callable[[float], str]:
+    """Writes all of them with the same decimals, where none needs many."""
+    known = [abs(value) for value in values if value]
+    least, most = min(known, default=1.0), max(known, default=1.0)
+    if least < 0.001 or most >= 1_000_000:
+        return number
+    decimals = 0 if least >= 100 else 1 if least >= 10 else 2 if least >= 0.1 else 3
+    return lambda value: f"{value:,.{decimals}f}"
 
 
 def _axis(spreads: Iterable[Spread]) -> Axis:
@@ -122,6 +137,6 @@ def _axis(spreads: Iterable[Spread]) -> Axis:
     )
 
 
-def _strip(style: str, spread: Spread, axis: Axis) -> Strip:
+def _strip(style: str, spread: Spread, axis: Axis, median: str) -> Strip:
     places = [axis.share(spread.quantile(share)) for share in (0.05, 0.25, 0.5, 0.75, 0.95)]
-    return Strip(style, spread.count(), spread.quantile(0.5), *places)
+    return Strip(style, spread.count(), median, *places)

@@ -109,6 +109,8 @@ function titleOf(place) {
 function lineOf(place) {
   const line = document.createDocumentFragment();
   line.append(nameOf("kind", place).replaceAll("_", " "));
+  const recipe = nameOf("recipe", place);
+  if (recipe) line.append(" by ", element("bdi", "", recipe));
   const label = nameOf("label", place);
   if (label) line.append(" · ", element("bdi", "", label));
   if (nameOf("style", place)) {
@@ -121,6 +123,7 @@ function lineOf(place) {
 function built(place) {
   const article = at("a-row").content.firstElementChild.cloneNode(true);
   article.dataset.place = place;
+  article.classList.toggle("tall", columns.height[place] > columns.width[place]);
   const kind = nameOf("kind", place);
   article.querySelector(".open").setAttribute("aria-label", `Open ${baseOf(columns.file[place])}`);
   const content = article.querySelector(".content");
@@ -191,7 +194,7 @@ function withinRange(values, name) {
 
 function tests() {
   const those = [];
-  for (const column of ["style", "label", "kind", "split"]) {
+  for (const column of ["style", "label", "kind", "recipe", "split"]) {
     const wanted = placeOf(column, `by-${column}`);
     if (wanted !== null) those.push((place) => columns[column][place] === wanted);
   }
@@ -216,7 +219,8 @@ function ordered(places) {
     const values = columns[order];
     const sign = order === "fidelity" ? 1 : -1;
     const known = places.filter((place) => values[place] !== null);
-    return known.sort((one, other) => sign * (values[one] - values[other]) || one - other);
+    known.sort((one, other) => sign * (values[one] - values[other]) || one - other);
+    return [...known, ...places.filter((place) => values[place] === null)];
   }
   if (order === "dataset") return places;
   const there = new Set(places);
@@ -253,7 +257,7 @@ function show() {
   const articles = listsPictures
     ? shown.map((place) => examples.get(place) ?? built(place))
     : shown.map(told);
-  if (!found.length) articles.push(element("p", "nothing", "Nothing fits these filters."));
+  if (!found.length) articles.push(element("p", "nothing", `Nothing fits these filters.${whyNothing()}`));
   at("rows").replaceChildren(...articles);
   const pages = Math.max(1, Math.ceil(found.length / data.rowsAPage));
   at("shown").textContent = found.length
@@ -273,6 +277,18 @@ function told(parts) {
   const line = article.appendChild(element("p", "line"));
   line.append(element("bdi", "", parts.at(-2)), ` · images missing: ${whole(images)}`);
   return article;
+}
+
+// Of ranges, which only what is stylized has a place in.
+function whyNothing() {
+  const ranges = ["strength", "fidelity"].filter((name) => withinRange(columns[name], name));
+  const kind = chosen("by-kind");
+  if (!listsPictures || !ranges.length || !kind) return "";
+  const place = names.kind.indexOf(kind);
+  const has = (name) => columns.kind.some((one, at) => one === place && columns[name][at] !== null);
+  const without = ranges.filter((name) => !has(name));
+  if (!without.length) return "";
+  return ` Images of the kind ${kind.replaceAll("_", " ")} have no ${without.join(" and no ")}.`;
 }
 
 function turn(pages) {
