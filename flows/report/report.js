@@ -337,7 +337,7 @@ function sharpen(image, file) {
 
 function fitted(node, place) {
   const ratio = columns.width[place] / columns.height[place];
-  node.style.width = `min(100%, calc(58dvh * ${ratio.toFixed(4)}))`;
+  node.style.width = `min(100%, calc(var(--stage-height) * ${ratio.toFixed(4)}))`;
   return node;
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def test_it_opens_with_name_sentence_and_pictures(seen: Seen) -> None:
     assert "80 images of 20 photographs in 2 styles" in seen.page.locator(".lead").inner_text()
     assert seen.count() == f"1–12 of {IMAGES}"
     assert len(seen.rows()) == 12
-    _wait_until_shown(seen.page)
+    _wait_until(seen.page, ALL_SHOWN)
     assert [url for url in seen.asked if not url.startswith("data:")] == [seen.page.url]
 
 
@@ -69,7 +70,7 @@ def test_the_file_alone_shows_its_examples(chromium: Any, report: Path, tmp_path
     alone.write_bytes(report.read_bytes())
     with opened(chromium, alone) as seen:
         assert len(seen.rows()) == 12
-        _wait_until_shown(seen.page)
+        _wait_until(seen.page, ALL_SHOWN)
 
 
 def test_filters_leave_the_rows_that_fit(seen: Seen) -> None:
@@ -86,7 +87,7 @@ def test_filters_leave_the_rows_that_fit(seen: Seen) -> None:
     assert seen.count() == "none"
     assert "Nothing fits these filters." in seen.page.locator("#rows").inner_text()
     seen.page.get_by_role("button", name="Show all").click()
-    seen.page.wait_for_function("document.querySelector('#shown').textContent.endsWith('of 80')")
+    _wait_until(seen.page, "document.querySelector('#shown').textContent.endsWith('of 80')")
 
 
 def test_strength_and_fidelity_are_ranges(seen: Seen) -> None:
@@ -122,7 +123,7 @@ def test_masks_are_drawn_on_every_image_in_colours_of_their_classes(
         embedded = set()
         for _ in range(6):
             page.locator("#rows .row").last.scroll_into_view_if_needed()
-            _wait_until_shown(page)
+            _wait_until(page, ALL_SHOWN)
             masks = page.locator("#rows .result .mask")
             assert masks.count() == len(seen.rows())
             embedded |= {masks.nth(i).get_attribute("src")[:5] == "data:" for i in (0, -1)}
@@ -133,13 +134,13 @@ def test_masks_are_drawn_on_every_image_in_colours_of_their_classes(
         assert page.locator("#stage .mask").is_visible()
 
 
-def _wait_until_shown(page: Any) -> None:
+def _wait_until(page: Any, expression: str) -> None:
     """Playwright's own waiting calls `eval`, which the page's policy forbids."""
     for _ in range(200):
-        if page.evaluate(ALL_SHOWN):
+        if page.evaluate(expression):
             return
         page.wait_for_timeout(20)
-    raise AssertionError("some pictures are not shown")
+    raise AssertionError(f"not so: {expression}")
 
 
 def _tint(page: Any) -> list[float]:
@@ -177,13 +178,47 @@ def test_pages_beyond_the_examples_come_from_files_beside_the_report(seen: Seen)
     assert seen.count() == "73–80 of 80"
     assert seen.page.get_by_role("button", name="Next", exact=True).is_disabled()
     seen.page.locator("#rows .row").last.scroll_into_view_if_needed()
-    _wait_until_shown(seen.page)
+    _wait_until(seen.page, ALL_SHOWN)
     assert [url for url in seen.asked if url.endswith(".jpg")]
 
 
-def test_the_lowest_fidelity_comes_first(seen: Seen) -> None:
-    seen.page.get_by_label("Order").select_option("fidelity")
+@pytest.mark.parametrize("order", ["fidelity", "loss"])
+def test_an_order_leaves_nothing_out(seen: Seen, order: str) -> None:
+    seen.page.get_by_label("Order").select_option(order)
+    assert seen.count() == f"1–12 of {IMAGES}"
     assert {row.split()[-1] for row in seen.rows()} == {"tiles.png"}
+    while seen.page.get_by_role("button", name="Next", exact=True).is_enabled():
+        seen.page.get_by_role("button", name="Next", exact=True).click()
+    assert not any("in the style of" in row for row in seen.rows()), "what has none comes last"
+
+
+def test_a_kind_without_strength_is_why_nothing_fits(seen: Seen) -> None:
+    seen.page.get_by_role("group", name="Strength").get_by_label("from").fill("0")
+    assert seen.count() == "1–12 of 40"
+    seen.page.get_by_label("Kind").select_option("augmented")
+    assert "Images of the kind augmented have no strength." in seen.page.inner_text("#rows")
+
+
+def test_the_filters_count_the_images_that_they_find(chromium: Any, tmp_path: Path) -> None:
+    bus = Category("bus")
+    painted = Painted(
+        tmp_path, photographs=PHOTOGRAPHS, categories=(CAR, bus), objects=(ONE_CAR,) * 3
+    )
+    painted.write()
+    painted.rows[0]["objects"]["categories"] = [1, 1, 0]
+    lines = "".join(f"{json.dumps(row)}\n" for row in painted.rows)
+    (painted.out / "train" / "metadata.jsonl").write_text(lines)
+    file = write_report(painted.out)
+    assert isinstance(file, Path)
+    with opened(chromium, file) as seen:
+        page = seen.page
+        page.get_by_role("combobox", name="Object", exact=True).select_option(label="car (80)")
+        assert seen.count() == "1–12 of 80"
+        page.get_by_role("combobox", name="Object", exact=True).select_option(label="bus (1)")
+        assert seen.count() == "1–1 of 1"
+        page.get_by_role("combobox", name="Object", exact=True).select_option(label="any or none")
+        page.get_by_label("Kind").select_option("augmented")
+        assert "augmented by turn" in page.inner_text("#rows")
 
 
 def test_the_slider_parts_photograph_and_result(seen: Seen) -> None:
@@ -249,6 +284,28 @@ def test_nothing_is_wider_than_the_window(
         assert box["x"] + box["width"] <= width
 
 
+@pytest.mark.parametrize("width", [390, 360])
+@pytest.mark.parametrize("loss", [None, 2.0**62])
+def test_no_dataset_is_wider_than_a_phone(
+    chromium: Any, tmp_path: Path, width: int, loss: float | None
+) -> None:
+    far = Object("car", (0.0, 0.0, 1e300, 1e300))
+    painted = Painted(
+        tmp_path, styles=() if loss is None else ("a.png",), categories=(CAR,), objects=(far,)
+    )
+    painted.write()
+    lines = [json.dumps(row | {"total_loss_end": loss or 0.0}) for row in painted.rows]
+    (painted.out / "train" / "metadata.jsonl").write_text("\n".join(lines) + "\n")
+    file = write_report(painted.out)
+    assert isinstance(file, Path)
+    with opened(chromium, file, width) as seen:
+        assert not seen.is_wider_than_its_window()
+        seen.page.locator("#rows .open").first.click()
+        for button in seen.page.get_by_role("dialog").get_by_role("button").all():
+            box = button.bounding_box()
+            assert box["x"] + box["width"] <= width
+
+
 def _light(colour: str) -> int:
     """Sum of the parts of rgb(…)."""
     return sum(int(part) for part in colour.strip("rgb()").split(","))
@@ -300,7 +357,7 @@ def test_names_and_labels_are_text(chromium: Any, tmp_path: Path) -> None:
             while page.get_by_role("button", name="Next", exact=True).is_enabled():
                 page.get_by_role("button", name="Next", exact=True).click()
             page.locator("#rows .row").last.scroll_into_view_if_needed()
-            _wait_until_shown(page)
+            _wait_until(page, ALL_SHOWN)
             page.locator("#rows .open").last.click()
             page.keyboard.press("Escape")
             page.get_by_role("button", name="Show all").click()
@@ -333,6 +390,6 @@ def test_a_hundred_thousand_images_open_in_two_seconds(chromium: Any, tmp_path: 
         seen.page.get_by_label("Class").select_option("class-77")
         assert seen.count() == "1–12 of 340"
         filtered_ms = 1000 * (time.monotonic() - begun_s)
-        _wait_until_shown(seen.page)
+        _wait_until(seen.page, ALL_SHOWN)
     print(f"100,000 images: open after {min(opened_ms):.0f} ms, filtered in {filtered_ms:.0f} ms")
     assert min(opened_ms) < 2000
