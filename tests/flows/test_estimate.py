@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,19 @@ def test_pairs_on_record_tell_how_early_the_others_stop(job: JobFolder) -> None:
     job.run(limit=20)
     second = estimate(prepare(read_for_run(job.manifest)))
     assert second.pairs_on_record >= 2
+
+
+def test_rows_of_an_older_version_tell_nothing(job: JobFolder) -> None:
+    job.run(limit=20)
+    read = read_for_run(job.manifest)
+    assert estimate(prepare(read)).pairs_on_record > 0
+    columns = cycle(("pair_id", "stylize_parameters", "iterations"))
+    for record in (job.out / ".gramflow" / "ledger").glob("*.jsonl"):
+        header, *rows = map(json.loads, record.read_text().splitlines())
+        for row in rows:
+            del row[next(columns)]
+        record.write_text("".join(json.dumps(line) + "\n" for line in (header, *rows)))
+    assert estimate(prepare(read)).pairs_on_record == 0
 
 
 def test_pairs_that_take_too_long_for_a_trial_are_seen_in_part(
