@@ -11,6 +11,7 @@ from math import sqrt
 
 from flows.engine import CORES
 from flows.job import Job
+from flows.progress import Control
 from flows.trial import Trial, try_out
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
@@ -84,16 +85,19 @@ class Estimate:
         return self.seconds.times(0 if self.gpus else CORES / 3600)
 
 
-def estimate(job: Job) -> Estimate:
+def estimate(job: Job, control: Control) -> Estimate:
     """Time and disk for the images that are not done, from trials of about 10 seconds.
 
     Pairs that are on record tell how early the others will stop.
+
+    Raises:
+        Stopped: the user asked to stop.
     """
-    left = _left(job)
+    left = _left(job, control)
     gpus = sum(device.type == "cuda" for device in job.devices)
     if not left.images:
         return Estimate(0, 0, _NOTHING, _NOTHING, gpus, 0, 0)
-    trial = try_out(job, _pairs_to_try(job, left), _photographs_to_try(left))
+    trial = try_out(job, _pairs_to_try(job, left), _photographs_to_try(left), control)
     iterations, on_record = _iterations_on_record(job) if left.pairs else (0.0, 0)
     optimising = _NOTHING
     if left.pairs:
@@ -135,12 +139,13 @@ class _Left:
         return self.stylized[0] + self.others[0]
 
 
-def _left(job: Job) -> _Left:
+def _left(job: Job, control: Control) -> _Left:
     """One walk through the plan, with the chunks given to lanes as they get free."""
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out))
     left = _Left()
     lanes = [0.0] * (job.lanes.count * len(job.devices))
     for chunk in job.chunks():
+        control.check()
         work = 0
         for base in chunk.bases:
             if base.style is not None:

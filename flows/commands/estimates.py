@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from threading import Event
 from typing import Any
 
 from rich.table import Table
 
-from flows.commands.console import out_console, say
-from flows.estimate import Estimate
+from flows.commands.console import complain, error_console, out_console, say
+from flows.commands.stopping import status_of, stopped_by_signals
+from flows.estimate import Estimate, estimate
 from flows.job import Job
+from flows.progress import Control, Stopped
 from flows.terminal import counted, duration, file_size
 from manifests.comparison import Counts
+
+
+def estimated(job: Job) -> Estimate:
+    """Made with some on trial; a signal ends the command when nothing is left of those."""
+    stop = Event()
+    with (
+        stopped_by_signals(stop, told_by_display=True) as asked,
+        error_console.status("making some on trial"),
+    ):
+        try:
+            return estimate(job, Control(stop=stop))
+        except Stopped:
+            complain("interrupted; there is no estimate", status_of(asked[0]))
 
 
 def say_estimate(left: Estimate) -> None:
