@@ -1,12 +1,15 @@
-"""What a report shows of a dataset, gathered in one pass over its rows with bounded memory."""
+"""What a report shows of a dataset, gathered in one pass over its rows, in a few bytes a row."""
 
 from __future__ import annotations
 
 import os
 import posixpath
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from flows.report.examples import Candidates, Example, choose
 from flows.report.outlines import Outline, outlines_of
@@ -141,7 +144,7 @@ def gather(dataset: FinishedDataset, most_rows: int = MOST_ROWS) -> Facts:
     """
     facts, candidates = Facts(), Candidates()
     expected = max(1, int(dataset.about["images"]))
-    photographs: set[int] = set()
+    photographs = array("Q")
     places: dict[str, int] = {}
     drawn_characters = 0
     for split in dataset.splits:
@@ -149,7 +152,7 @@ def gather(dataset: FinishedDataset, most_rows: int = MOST_ROWS) -> Facts:
             kept = min(1.0, most_rows / expected)
             is_kept = int((facts.images + 1) * kept) > int(facts.images * kept)
             _count(facts, split, row, dataset.categories)
-            photographs.add(hash_of(row.get("content_path") or row["file_name"]))
+            photographs.append(hash_of(row.get("content_path") or row["file_name"]))
             if kind_of(row) == "original" and len(facts.originals) < _MOST_ORIGINALS:
                 facts.originals[row.get("content_path") or ""] = file_of(split, row)
             is_candidate = candidates.offer(Example(split, kind_of(row), row))
@@ -164,7 +167,7 @@ def gather(dataset: FinishedDataset, most_rows: int = MOST_ROWS) -> Facts:
                 drawn_characters += sum(map(len, outlines))
                 if outlines:
                     facts.outlines[place] = outlines
-    facts.photographs = len(photographs)
+    facts.photographs = len(np.unique(np.frombuffer(photographs, np.uint64)))
     for example in choose(candidates.all()):
         row = example.row
         place = places.get(row["variant_id"], -1)

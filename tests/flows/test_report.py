@@ -7,6 +7,7 @@ import io
 import json
 import re
 import time
+import tracemalloc
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -379,6 +380,23 @@ def test_many_rows_are_sampled_evenly_and_the_page_says_so(tmp_path: Path) -> No
     evenly = facts.table.file[:40]
     assert [f"train/{row['file_name']}" for row in painted.rows[9::10]] == evenly
     assert set(facts.examples) <= set(range(len(facts.table.file)))
+
+
+def test_a_photograph_takes_a_few_bytes_of_memory(tmp_path: Path) -> None:
+    def peak_bytes(photographs: int) -> int:
+        names = [f"{index}.jpg" for index in range(photographs)]
+        folder = tmp_path / f"{photographs}"
+        painted = Painted(folder, names, styles=(), has_originals=False, files=1)
+        dataset = read_finished(painted.write())
+        tracemalloc.start()
+        assert gather(dataset, most_rows=10).photographs == photographs
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peak_bytes(100)  # what is loaded only once
+    growth = peak_bytes(4500) - peak_bytes(500)
+    assert growth < 4000 * 40
 
 
 def test_a_hundred_thousand_rows_make_a_page_of_some_megabytes(tmp_path: Path) -> None:
