@@ -68,6 +68,46 @@ def ask_for_a_format(job: JobFolder) -> None:
     job.write(output={"path": "out", "format": ["imagefolder", "yolo"]})
 
 
+def remove_an_export(job: JobFolder) -> None:
+    shutil.rmtree(job.folder / "out.webdataset")
+
+
+def remove_a_shard(job: JobFolder) -> None:
+    next(job.folder.glob("out.webdataset/*.tar")).unlink()
+
+
+def remove_a_label(job: JobFolder) -> None:
+    next(job.folder.glob("out.yolo/labels/*/*")).unlink()
+
+
+def remove_a_coco_file(job: JobFolder) -> None:
+    shutil.rmtree(job.out / "annotations")
+
+
+@pytest.mark.parametrize(
+    "remove", [remove_an_export, remove_a_shard, remove_a_label, remove_a_coco_file]
+)
+def test_an_export_that_is_not_whole_is_written_again(
+    job: JobFolder, remove: Callable[[JobFolder], None]
+) -> None:
+    job.write(output={"path": "out", "format": ["coco", "yolo", "webdataset"]})
+    job.run()
+    before = sorted(map(str, job.folder.rglob("out*/**/*")))
+    remove(job)
+    assert sorted(map(str, job.folder.rglob("out*/**/*"))) != before
+    job.run()
+    assert sorted(map(str, job.folder.rglob("out*/**/*"))) == before
+
+
+def test_files_of_the_user_s_in_an_export_are_no_change(job: JobFolder) -> None:
+    job.write(output={"path": "out", "format": ["yolo"]})
+    job.run()
+    before = written_ns(job.out)
+    (job.folder / "out.yolo" / "labels" / "train.cache").write_bytes(b"of a training")
+    job.run()
+    assert written_ns(job.out) == before
+
+
 def begin_an_export(job: JobFolder) -> None:
     from manifests.exporters.formats import export
 
