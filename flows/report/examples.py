@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from heapq import heappush, heapreplace
 from typing import Any
 
 from manifests.exporters.finished import Row
+from manifests.selection import Facets, spread
 
 MOST_EXAMPLES = 48
 _OF_EACH_GROUP = 3
@@ -93,33 +93,32 @@ def _descending(variant_id: str) -> int:
 
 
 def choose(candidates: Iterable[Example], most: int = MOST_EXAMPLES) -> list[Example]:
-    """So many of them, spread over styles, classes and kinds; stylized ones come first.
+    """So many of them, spread over photographs, styles, classes and kinds; most are stylized.
 
-    Every fourth is the least faithful of those that are left.
+    Every fourth is one of the least faithful.
     """
-    left = list(candidates)
-    used: Counter[tuple[str, str]] = Counter()
-    chosen: list[Example] = []
-
-    def cost(one: Example) -> float:
-        is_stylized = one.kind == "stylized"
-        return (
-            used["style", one.style]
-            + used["class", one.label]
-            + 3 * used["photograph", one.row.get("content_path") or ""]
-            + (0 if is_stylized else 4 + 2 * used["kind", one.kind])
-        )
-
-    while left and len(chosen) < most:
-        of_styles = [one for one in left if one.kind == "stylized"]
-        if len(chosen) % 4 == 3 and of_styles:
-            one = min(of_styles, key=lambda one: one.fidelity)
-        else:
-            one = min(left, key=cost)
-        left.remove(one)
-        chosen.append(one)
-        used["style", one.style] += 1
-        used["class", one.label] += 1
-        used["kind", one.kind] += 1
-        used["photograph", one.row.get("content_path") or ""] += 1
+    everyone = list(candidates)
+    stylized = sorted((one for one in everyone if one.kind == "stylized"), key=_fidelity)
+    least_faithful = stylized[: min(most, len(stylized)) // 4]
+    others = [one for one in everyone if one not in least_faithful]
+    chosen = spread(others, [_facets(one) for one in others], most - len(least_faithful))
+    for place, one in enumerate(least_faithful):
+        chosen.insert(4 * place + 3, one)
     return chosen
+
+
+def _fidelity(one: Example) -> float:
+    return one.fidelity
+
+
+def _facets(one: Example) -> Facets:
+    facets: Facets = {
+        ("photograph", one.row.get("content_path") or ""): 3.0,
+        ("style", one.style): 1.0,
+        ("class", one.label): 1.0,
+        ("kind", one.kind): 2.0,
+    }
+    if one.kind == "stylized":
+        # A facet of its own, which counts as much however many there are.
+        facets["stylized", one.row["variant_id"]] = 4.0
+    return facets

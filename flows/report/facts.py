@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from flows.report.distribution import Distribution
 from flows.report.examples import Candidates, Example, choose
 from flows.report.outlines import Outline, outlines_of
-from flows.report.spread import Spread
 from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
 from manifests.hashes import hash_of
 from manifests.labels import Category
@@ -113,11 +113,11 @@ class Facts:
     counts: dict[str, Counter[str]] = field(
         default_factory=lambda: {name: Counter() for name in COUNTED}
     )
-    fidelity: dict[str, Spread] = field(
-        default_factory=lambda: defaultdict(lambda: Spread.even(_FIDELITY_BINS))
+    fidelity: dict[str, Distribution] = field(
+        default_factory=lambda: defaultdict(lambda: Distribution.even(_FIDELITY_BINS))
     )
-    loss: dict[str, Spread] = field(
-        default_factory=lambda: defaultdict(lambda: Spread.by_decades(_LOSS_BINS_PER_DECADE))
+    loss: dict[str, Distribution] = field(
+        default_factory=lambda: defaultdict(lambda: Distribution.by_decades(_LOSS_BINS_PER_DECADE))
     )
     noted: int = 0
     table: Table = field(default_factory=Table)

@@ -21,11 +21,11 @@ from upath import UPath
 from flows.colours import colour
 from flows.report import write_report
 from flows.report.curves import curves_of
+from flows.report.distribution import Distribution
 from flows.report.examples import MOST_EXAMPLES
 from flows.report.facts import gather
 from flows.report.outlines import outlines_of
 from flows.report.plots import by_style
-from flows.report.spread import Spread
 from flows.report.thumbnails import coloured_mask
 from manifests.exporters.finished import read_finished
 from manifests.labels import Category, Object, Rle
@@ -388,16 +388,35 @@ def test_a_report_of_a_dataset_in_a_store_lies_in_the_store(tmp_path: Path) -> N
     assert f"gramflow replay {folder.file('out')} " in html
 
 
-def test_a_spread_has_the_quantiles_of_its_values() -> None:
-    spread = Spread.even(100)
+def test_a_distribution_has_the_quantiles_of_its_values() -> None:
+    even = Distribution.even(100)
     for value in range(101):
-        spread.add(value / 100)
-    assert [spread.quantile(share) for share in (0, 0.25, 0.5, 1)] == [0, 0.25, 0.5, 1]
-    decades = Spread.by_decades(50)
+        even.add(value / 100)
+    assert [even.quantile(share) for share in (0, 0.25, 0.5, 1)] == [0, 0.25, 0.5, 1]
+    decades = Distribution.by_decades(50)
     for value in (1e-3, 1.0, 1e3):
         decades.add(value)
     assert decades.quantile(0.5) == pytest.approx(1.0)
     assert decades.quantile(1) == pytest.approx(1e3)
+
+
+def test_examples_are_of_all_styles_and_classes_and_the_least_faithful(tmp_path: Path) -> None:
+    painted = Painted(
+        tmp_path,
+        photographs=[f"{index}.jpg" for index in range(60)],
+        styles=[f"{index}.png" for index in range(6)],
+        classes=[f"class-{index}" for index in range(5)],
+        files=1,
+    )
+    painted.write()
+    examples = list(gather(read_finished(painted.out)).examples.values())
+    assert len(examples) == MOST_EXAMPLES
+    assert len({one.label for one in examples}) == 5
+    assert len({one.style for one in examples if one.style}) == 6
+    assert len({one.row["content_path"] for one in examples}) > 30
+    assert {one.kind for one in examples[:12]} == {"stylized"}
+    least = min(row["fidelity"] for row in painted.rows)
+    assert all(one.fidelity == least for one in examples[3:32:4]), "eight are looked for"
 
 
 def test_many_rows_are_sampled_evenly_and_the_page_says_so(tmp_path: Path) -> None:
