@@ -20,11 +20,16 @@ _CHARACTERS_COMPARED = 16
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A row with its split and kind."""
+    """A row with its split and kind.
+
+    Attributes:
+        number: of the row, as the dataset has them.
+    """
 
     split: str
     kind: str
     row: Row
+    number: int
 
     @property
     def style(self) -> str:
@@ -53,36 +58,31 @@ class Candidates:
 
     heaps: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
 
-    def offer(self, example: Example) -> bool:
-        """Whether the row is taken; it may give way to another later."""
-        variant_id = example.row["variant_id"]
-        by_id = _descending(variant_id)
-        taken = self._put(("kind", example.kind), by_id, example, MOST_EXAMPLES)
+    def offer(self, example: Example) -> None:
+        """Take the row where it is one of its groups' few; it may give way to another later."""
+        by_id = _descending(example.row["variant_id"])
+        self._put(("kind", example.kind), by_id, example, MOST_EXAMPLES)
         if example.kind != "augmented":
-            taken |= self._put(("class", example.label), by_id, example, _OF_EACH_GROUP)
+            self._put(("class", example.label), by_id, example, _OF_EACH_GROUP)
         if example.kind == "stylized":
-            taken |= self._put(("style", example.style), by_id, example, _OF_EACH_GROUP)
+            self._put(("style", example.style), by_id, example, _OF_EACH_GROUP)
             least = (-example.fidelity, by_id)
-            taken |= self._put(("fidelity", ""), least, example, _LEAST_FAITHFUL)
-        return taken
+            self._put(("fidelity", ""), least, example, _LEAST_FAITHFUL)
 
     def all(self) -> list[Example]:
         """Each once, by id."""
         those = {one.row["variant_id"]: one for heap in self.heaps.values() for _, _, one in heap}
         return [those[variant_id] for variant_id in sorted(those)]
 
-    def _put(self, group: tuple[str, str], key: Any, example: Example, most: int) -> bool:
+    def _put(self, group: tuple[str, str], key: Any, example: Example, most: int) -> None:
         if group not in self.heaps and len(self.heaps) >= _MOST_GROUPS:
-            return False
+            return
         heap = self.heaps.setdefault(group, [])
         entry = (key, example.row["variant_id"], example)
         if len(heap) < most:
             heappush(heap, entry)
-            return True
-        if heap[0][0] >= key:
-            return False
-        heapreplace(heap, entry)
-        return True
+        elif heap[0][0] < key:
+            heapreplace(heap, entry)
 
 
 def _descending(variant_id: str) -> int:
