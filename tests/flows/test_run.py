@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from flows.budget import Budget
+from flows.reading import read_for_run
 from manifests.in_use import OutputInUse, in_use
 from tests.flows.conftest import TINY, JobFolder
 from tests.flows.pictures import photo, write_bad_files
@@ -307,6 +308,29 @@ def test_chunks_without_pairs_say_nothing_of_those_with_pairs() -> None:
 
 def test_what_failed_at_once_does_not_make_others_look_fast() -> None:
     assert not budget_of_a_minute((10, 0.01, True, False), (10, 70, True, False)).allows(10, True)
+
+
+def test_as_many_chunks_as_begin_at_once_are_first(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import flows.dataset
+    from flows.job import prepare
+
+    heard: list[tuple[bool, bool]] = []
+
+    class Heard(Budget):
+        def took(self, work: float, has_pairs: bool, seconds: float, is_first: bool) -> None:
+            heard.append((has_pairs, is_first))
+
+    monkeypatch.setattr(flows.dataset, "Budget", Heard)
+    monkeypatch.setattr(flows.dataset, "_TASKS_PER_FLOW", 5)
+    for index in range(8):  # each of a shape of its own, and so two chunks
+        photo(index, 48, 20 + index).save(job.folder / "photos" / "dog" / f"more{index}.png")
+    job.run(max_hours=1)
+    places = prepare(read_for_run(job.manifest)).places
+    assert len(heard) > 2 * places
+    assert sum(is_first for _, is_first in heard) == places
+    assert {has_pairs for has_pairs, _ in heard} == {True, False}
 
 
 def test_without_hours_every_chunk_may_begin() -> None:
