@@ -24,7 +24,8 @@ from prefect.runtime import flow_run
 
 from flows.repeated import repeated
 from flows.standing import Reckoning, Standing
-from flows.terminal import counted, doing, facts_of, printable, stages_of
+from flows.telling import doing, facts_of, stages_of
+from flows.wording import counted, printable
 from manifests.storage import Place
 from manifests.stores import is_there
 

@@ -9,7 +9,8 @@ from typing import Literal
 
 from flows.run_file import Outcome, RunRecord, read_record
 from flows.standing import Phase, Standing
-from flows.terminal import counted, doing, duration, facts_of, stages_of
+from flows.telling import doing, facts_of, stages_of
+from flows.wording import counted, duration
 from manifests.exporters.finished import FinishedDataset, read_finished
 from manifests.ledger import Ledger
 from manifests.storage import Place

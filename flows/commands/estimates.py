@@ -10,7 +10,7 @@ from rich.table import Table
 from flows.commands.console import out_console, say
 from flows.estimate import Estimate, Range
 from flows.job import Job
-from flows.terminal import counted, duration, file_size
+from flows.wording import counted, duration, file_size
 from manifests.comparison import Counts
 
 

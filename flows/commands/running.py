@@ -16,7 +16,7 @@ from flows.commands.console import (
     say,
 )
 from flows.commands.stopping import status_of, stopped_by_signals
-from flows.terminal import counted
+from flows.wording import counted
 
 if TYPE_CHECKING:
     from flows.progress import Control

@@ -150,7 +150,7 @@ def test_text_of_the_users_is_shown_as_it_is(text: str) -> None:
     from markdown_it import MarkdownIt
 
     from flows.prefect_page import escaped
-    from flows.terminal import printable
+    from flows.wording import printable
 
     rendered = MarkdownIt("gfm-like", {"linkify": False}).parse(escaped(text))
     line = " ".join(printable(text).split())

@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from flows.progress import ChunkDone, Event, Hashing, InStage, Optimised, Started, Waiting
-from flows.terminal import RunDisplay, counted, duration, file_size
+from flows.terminal import RunDisplay
+from flows.wording import counted, duration, file_size
 
 UNDERWAY: tuple[Event, ...] = (
     Hashing(3),
