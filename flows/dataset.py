@@ -215,7 +215,7 @@ def _make(
         if exported.images:
             exports = _export_formats(job, check_in_use)
             check_in_use()
-            report = str(write_report(job.out))
+            report = str(write_report(job.out, asks_stores=True))
         else:
             remove_exports_inside(job.out)
             remove_durably(job.out / REPORT)

@@ -96,7 +96,7 @@ def preview(read: ReadManifest, count: int, control: Control) -> Previewed:
         about = about_dataset(job) | made_on(job, [str(device) for device in job.devices])
         exported = export_imagefolder(out, job.plan, job.ledger, about)
         sheet = _write_sheet(job, shown)
-        report = write_report(out) if exported.images else None
+        report = write_report(out, asks_stores=True) if exported.images else None
         if report is None:
             remove_durably(out / REPORT)
     return Previewed(

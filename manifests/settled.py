@@ -14,7 +14,8 @@ from typing import Any
 from manifests.comparison import FilesOnDisk
 from manifests.durable import remove_durably, write_whole
 from manifests.export import all_masked, described
-from manifests.exporters.folder import EXPORT, path_beside
+from manifests.exporters.coco import coco_files
+from manifests.exporters.folder import BESIDE, EXPORT, is_whole, path_beside
 from manifests.hashes import hash_of
 from manifests.identity import digest
 from manifests.ledger import Ids, Ledger, json_line
@@ -115,11 +116,18 @@ def _state(plan: Plan, ledger: Ledger, about: Mapping[str, Any]) -> str:
 
 
 def _indexes(out: Place, formats: tuple[str, ...]) -> dict[str, list[int]]:
-    """Size and version of each file in OUT itself, of its splits' indexes and of its exports'."""
+    """Size and version of each file in OUT itself, of its splits' indexes and of its exports'.
+
+    Of an export with files that are gone there is nothing.
+    """
     names = [name for name in names_in(out) if not name.startswith(".")]
     files = {name: out / name for name in names}
     files |= {f"{name}/metadata.jsonl": out / name / "metadata.jsonl" for name in names}
-    files |= {f"{format}/{EXPORT}": path_beside(out, format) / EXPORT for format in formats}
+    files |= {f"annotations/{file.name}": file for file in coco_files(out)}
+    for format in set(BESIDE) & set(formats):
+        export = path_beside(out, format) / EXPORT
+        if is_there(export) and is_whole(out, format):
+            files[f"{format}/{EXPORT}"] = export
     states = {name: state_now(file) for name, file in files.items()}
     return {name: [one.size_bytes, one.version] for name, one in states.items() if one}
 

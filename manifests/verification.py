@@ -20,8 +20,9 @@ import pyarrow.parquet as pq
 from manifests.ahead import THREADS
 from manifests.comparison import FilesOnDisk
 from manifests.durable import check_stays_inside, move
+from manifests.exporters.coco import coco_files, missing_coco_files
 from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
-from manifests.exporters.folder import EXPORT, has_export_beside, path_beside
+from manifests.exporters.folder import BESIDE, EXPORT, has_export_beside, is_whole, path_beside
 from manifests.exporters.parquet import parquet_name
 from manifests.hashes import Hashes, hash_of, holds
 from manifests.images import MAX_PIXELS, SUFFIXES, UnusableImage, image_size
@@ -41,7 +42,6 @@ _MEND_FIRST = f"`gramflow verify --mend` sets it aside, then {_RUN_AGAIN}"
 # Not "unreadable": what a disk or a store refuses now may be whole.
 _OF_BYTES = frozenset({"damaged", "size"})
 _LOOK_AGAIN = "see to its disk or store, then `gramflow verify` again"
-_BESIDE = ("yolo", "voc", "webdataset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +270,7 @@ def _leftovers(out: Place) -> Iterator[Finding]:
 
 def half_written(out: Place) -> list[Path]:
     """Files that were growing when a run or an export was killed; none while nobody writes."""
-    beside = (path_beside(out, name) for name in _BESIDE)
+    beside = (path_beside(out, name) for name in BESIDE)
     own = local_folder(out)
     folders = [own / "tmp", *(folder / ".tmp" for folder in beside if isinstance(folder, Path))]
     growing = [file for folder in folders for file in sorted(folder.glob("*")) if file.is_file()]
@@ -284,18 +284,31 @@ def _exports(dataset: FinishedDataset, seen: Seen) -> Iterator[Finding]:
         if is_there(file):
             rows, images = _parquet_rows(file), seen.counts["split"][split]
             yield from _other_export(file.name, rows, images, "imagefolder")
-    for format in _BESIDE:
+    for format in BESIDE:
         if has_export_beside(dataset.out, format):
             folder = path_beside(dataset.out, format)
             counted = json.loads(read_bytes(folder / EXPORT))["images"]
             yield from _other_export(folder.name, counted, seen.images, format)
+            if not is_whole(dataset.out, format):
+                yield _again(folder.name, "has not the files that were written there", format)
+    wanted = dataset.about.get("manifest", {}).get("output", {}).get("format", [])
+    if "coco" in wanted or coco_files(dataset.out):
+        for missing in missing_coco_files(dataset):
+            yield _again(missing, "is not there", "coco")
+    for format in BESIDE:
+        if format in wanted and not has_export_beside(dataset.out, format):
+            yield _again(path_beside(dataset.out, format).name, "is not there", format)
 
 
 def _other_export(file: str, counted: int | None, images: int, format: str) -> Iterator[Finding]:
     if counted != images:
         of = "cannot be read" if counted is None else f"is of {counted:,} images, not {images:,}"
-        mend = f"`gramflow export OUT --format {format}` writes it again"
-        yield Finding("export", file, f"{of}; {mend}")
+        yield _again(file, of, format)
+
+
+def _again(file: str, what: str, format: str) -> Finding:
+    mend = f"`gramflow export OUT --format {format}` writes it again"
+    return Finding("export", file, f"{what}; {mend}")
 
 
 def _parquet_rows(file: Place) -> int | None:

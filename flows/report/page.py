@@ -38,9 +38,9 @@ _KINDS = {
 }
 
 
-def render(dataset: FinishedDataset, facts: Facts) -> str:
+def render(dataset: FinishedDataset, facts: Facts, asks_stores: bool) -> str:
     """The whole page as HTML text, with everything that it needs inside."""
-    pictures = pictures_of(dataset, facts)
+    pictures = pictures_of(dataset, facts, asks_stores)
     notes = list(pictures.notes)
     curves: list[Curves] = []
     try:

@@ -22,7 +22,7 @@ from manifests.exporters.numbers import Numbers, clashing_numbers
 from manifests.exporters.written import Written
 from manifests.labels import Category
 from manifests.storage import Place
-from manifests.stores import names_in
+from manifests.stores import is_there, names_in
 
 _MADE = re.compile(r"instances_[^/]+\.json")
 _CENTER_PX = 0.5
@@ -55,6 +55,12 @@ def coco_files(out: Place) -> list[Place]:
     """The files that an export of the dataset in `out` to COCO has written."""
     folder = out / "annotations"
     return [folder / name for name in sorted(names_in(folder)) if _MADE.fullmatch(name)]
+
+
+def missing_coco_files(dataset: FinishedDataset) -> list[str]:
+    """Of the files of an export to COCO those that are not there, relative to OUT."""
+    wanted = (f"annotations/{_name(split)}" for split in dataset.splits)
+    return [file for file in wanted if not is_there(dataset.out / file)]
 
 
 def _name(split: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from upath import UPath
 
 from manifests.durable import (
     Write,
@@ -24,12 +26,25 @@ from manifests.durable import (
 )
 from manifests.exporters.finished import FinishedDataset, gone
 from manifests.exporters.written import Written
-from manifests.hashes import Hashes, hash_of, holds
+from manifests.hashes import Hashes, hash_of, hashes_of, holds
 from manifests.ledger import json_line
+from manifests.names import EXTENSION, STEM
 from manifests.storage import Place
-from manifests.stores import is_there, list_below
+from manifests.stores import is_there, list_below, read_bytes, remove
 
 EXPORT = "export.json"
+
+# Paths of the files that an export consists of; whatever else is in its folder stays.
+_MADE = {
+    "yolo": re.compile(rf"images/[^/]+/{STEM}\.{EXTENSION}|labels/[^/]+/{STEM}\.txt|data\.yaml"),
+    "voc": re.compile(
+        rf"Annotations/{STEM}\.xml|JPEGImages/{STEM}\.{EXTENSION}|SegmentationClass/{STEM}\.png"
+        r"|ImageSets/(?:Main|Segmentation)/[^/]+\.txt"
+    ),
+    "webdataset": re.compile(r"[^/]+-\d{6}\.(?:tar|stats\.json)|info\.json"),
+}
+# Formats that have a folder to themselves.
+BESIDE = tuple(_MADE)
 
 
 @dataclass(frozen=True)
@@ -96,9 +111,19 @@ def has_export_beside(out: Place, format: str) -> bool:
     return is_there(path_beside(out, format) / EXPORT)
 
 
+def is_whole(out: Place, format: str) -> bool:
+    """Whether the export in OUT.<format>/ has all its files, and no other like them, by name.
+
+    One by an older gramflow does not say what files it has, and is taken for whole.
+    """
+    path = path_beside(out, format)
+    files = json.loads(read_bytes(path / EXPORT)).get("files")
+    return files is None or files == _counted(hashes_of(_made_files(path, _MADE[format])))
+
+
 @contextmanager
 def export_folder(
-    dataset: FinishedDataset, format: str, made: re.Pattern[str], begins_with: str = ""
+    dataset: FinishedDataset, format: str, begins_with: str = ""
 ) -> Iterator[ExportFolder]:
     """OUT.<format>/, to be filled in the block; at its end export.json says what was written.
 
@@ -106,9 +131,8 @@ def export_folder(
     again when all is: after an interruption nothing takes a mixture of both for an export.
 
     Args:
+        format: files of an older export of it that this one has not are removed.
         begins_with: the file that programs read first, and that is written last.
-        made: paths of the files that such an export consists of. Those of an older export that
-            this one has not are removed; whatever else is in the folder stays.
     """
     path = path_beside(dataset.out, format)
     temporary_folder = (
@@ -124,13 +148,14 @@ def export_folder(
             yield folder
         for inside, data in folder.last.items():
             write_whole(path / inside, data, temporary_folder)
-        write_whole(path / EXPORT, _told(dataset, written), temporary_folder)
+        kept = np.unique(np.frombuffer(folder.files, np.uint64))
+        write_whole(path / EXPORT, _told(dataset, written, kept), temporary_folder)
     finally:
         shutil.rmtree(temporary_folder, ignore_errors=True)
-    _remove_others(folder, made)
+    _remove_others(path, _MADE[format], kept)
 
 
-def _told(dataset: FinishedDataset, written: Written) -> bytes:
+def _told(dataset: FinishedDataset, written: Written, kept: Hashes) -> bytes:
     return json_line(
         {
             "format": written.format,
@@ -139,29 +164,35 @@ def _told(dataset: FinishedDataset, written: Written) -> bytes:
             "images": written.images,
             "objects": written.objects,
             "notes": dict(sorted(written.notes.items())),
+            "files": _counted(kept),
         }
     )
 
 
-def _remove_others(folder: ExportFolder, made: re.Pattern[str]) -> None:
-    kept = np.unique(np.frombuffer(folder.files, np.uint64))
-    if not isinstance(folder.path, Path):
-        for inside, _ in list_below(folder.path):
-            if _is_old(inside, made, kept):
-                remove_durably(folder.path / inside)
-        return
-    for parent, _, names in os.walk(folder.path, topdown=False):
-        files = [Path(parent, name) for name in names]
-        old = [one for one in files if _is_old(_inside(one, folder.path), made, kept)]
-        for file in old:
-            file.unlink()
-        if old and not os.listdir(parent):
-            os.rmdir(parent)
+def _counted(files: Hashes) -> dict[str, int]:
+    """How many files, and the sum of the hashes of their paths modulo 2^64."""
+    return {"count": len(files), "paths": int(files.sum(dtype=np.uint64))}
+
+
+def _made_files(path: Place, made: re.Pattern[str]) -> Iterator[str]:
+    """Paths below `path` of the files that gramflow made there."""
+    if isinstance(path, Path):
+        files = (Path(parent, name) for parent, _, names in os.walk(path) for name in names)
+        below = (_inside(file, path) for file in files)
+    else:
+        below = (inside for inside, _ in list_below(path))
+    return (inside for inside in below if made.fullmatch(inside))
+
+
+def _remove_others(path: Place, made: re.Pattern[str], kept: Hashes) -> None:
+    others = [path / inside for inside in _made_files(path, made) if not holds(kept, inside)]
+    for file in others:
+        remove(file) if isinstance(file, UPath) else file.unlink()
+    emptied = {file.parent for file in others if isinstance(file, Path)}
+    for folder in sorted(emptied, reverse=True):  # inner ones first
+        if not os.listdir(folder):
+            os.rmdir(folder)
 
 
 def _inside(file: Path, folder: Path) -> str:
     return file.relative_to(folder).as_posix()
-
-
-def _is_old(inside: str, made: re.Pattern[str], kept: Hashes) -> bool:
-    return made.fullmatch(inside) is not None and not holds(kept, inside)

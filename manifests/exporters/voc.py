@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -20,18 +19,14 @@ from manifests.exporters.finished import FinishedDataset, Row
 from manifests.exporters.folder import ExportFolder, export_folder
 from manifests.exporters.written import CLASSES_LEFT_OUT, Written
 from manifests.labels import Box, Object
-from manifests.names import EXTENSION, STEM, extension_of, stem_of
+from manifests.names import extension_of, stem_of
 
-_MADE = re.compile(
-    rf"Annotations/{STEM}\.xml|JPEGImages/{STEM}\.{EXTENSION}|SegmentationClass/{STEM}\.png"
-    r"|ImageSets/(?:Main|Segmentation)/[^/]+\.txt"
-)
 _FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1}
 
 
 def write_voc(dataset: FinishedDataset) -> Written:
     """Write the folder; images are hard links where the file system has them."""
-    with export_folder(dataset, "voc", _MADE) as folder:
+    with export_folder(dataset, "voc") as folder:
         for split in dataset.splits:
             _write_split(folder, dataset, split)
     return folder.written

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
@@ -30,7 +29,6 @@ from manifests.storage import is_in_store
 IMAGES_A_SHARD = 10_000
 BYTES_A_SHARD = 1_000_000_000
 
-_MADE = re.compile(r"[^/]+-\d{6}\.(?:tar|stats\.json)|info\.json")
 _TAR_BLOCK = 512
 
 
@@ -75,7 +73,7 @@ def write_webdataset(
     bytes_a_shard: int = BYTES_A_SHARD,
 ) -> Written:
     """Write shards of at most so many images and bytes; a larger image has one to itself."""
-    with export_folder(dataset, "webdataset", _MADE, begins_with="info.json") as folder:
+    with export_folder(dataset, "webdataset", begins_with="info.json") as folder:
         shards = {}
         for split in dataset.splits:
             last = -1

@@ -10,7 +10,6 @@ task, are left out and counted.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +24,8 @@ from manifests.exporters.folder import ExportFolder, export_folder
 from manifests.exporters.outline import Points, one_outline
 from manifests.exporters.written import CLASSES_LEFT_OUT, Written
 from manifests.labels import NOT_LABELLED, Box, Category, Object, clip_box
-from manifests.names import EXTENSION, STEM, stem_of
+from manifests.names import stem_of
 
-_MADE = re.compile(rf"images/[^/]+/{STEM}\.{EXTENSION}|labels/[^/]+/{STEM}\.txt")
 # Programs that read YOLO ask for these; test is optional.
 _VALIDATION = ("val", "validation", "valid", "dev")
 # Coordinates are rounded to a thousandth of a pixel; what is no further outside is inside.
@@ -50,7 +48,7 @@ def write_yolo(dataset: FinishedDataset) -> Written:
     """Write the folder; images are hard links where the file system has them."""
     task = _task(dataset)
     number = {category.name: index for index, category in enumerate(dataset.categories)}
-    with export_folder(dataset, "yolo", _MADE, begins_with="data.yaml") as folder:
+    with export_folder(dataset, "yolo", begins_with="data.yaml") as folder:
         for split in dataset.splits:
             for row in dataset.rows(split):
                 _write_image(folder, dataset, split, row, task, number)

@@ -68,6 +68,46 @@ def ask_for_a_format(job: JobFolder) -> None:
     job.write(output={"path": "out", "format": ["imagefolder", "yolo"]})
 
 
+def remove_an_export(job: JobFolder) -> None:
+    shutil.rmtree(job.folder / "out.webdataset")
+
+
+def remove_a_shard(job: JobFolder) -> None:
+    next(job.folder.glob("out.webdataset/*.tar")).unlink()
+
+
+def remove_a_label(job: JobFolder) -> None:
+    next(job.folder.glob("out.yolo/labels/*/*")).unlink()
+
+
+def remove_a_coco_file(job: JobFolder) -> None:
+    shutil.rmtree(job.out / "annotations")
+
+
+@pytest.mark.parametrize(
+    "remove", [remove_an_export, remove_a_shard, remove_a_label, remove_a_coco_file]
+)
+def test_an_export_that_is_not_whole_is_written_again(
+    job: JobFolder, remove: Callable[[JobFolder], None]
+) -> None:
+    job.write(output={"path": "out", "format": ["coco", "yolo", "webdataset"]})
+    job.run()
+    before = sorted(map(str, job.folder.rglob("out*/**/*")))
+    remove(job)
+    assert sorted(map(str, job.folder.rglob("out*/**/*"))) != before
+    job.run()
+    assert sorted(map(str, job.folder.rglob("out*/**/*"))) == before
+
+
+def test_files_of_the_user_s_in_an_export_are_no_change(job: JobFolder) -> None:
+    job.write(output={"path": "out", "format": ["yolo"]})
+    job.run()
+    before = written_ns(job.out)
+    (job.folder / "out.yolo" / "labels" / "train.cache").write_bytes(b"of a training")
+    job.run()
+    assert written_ns(job.out) == before
+
+
 def begin_an_export(job: JobFolder) -> None:
     from manifests.exporters.formats import export
 
@@ -126,7 +166,7 @@ def test_what_failed_is_tried_again_all_the_same(job: JobFolder) -> None:
     assert job.run(retry_failed=True).failed > 0
 
 
-def test_the_command_line_needs_no_server_for_it(tmp_path: Path) -> None:
+def test_at_the_command_line_it_is_no_run_of_prefects(tmp_path: Path) -> None:
     job = JobFolder.of_small_job(tmp_path)
     own = {"PREFECT_API_URL": "", "PREFECT_HOME": str(tmp_path / "prefect")}
     assert finished("run", job.manifest, **own)[0] == 0

@@ -6,8 +6,10 @@ import base64
 import io
 import json
 import re
+import threading
 import time
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,7 @@ class _Page(HTMLParser):
 
 
 def report_of(out: Path) -> _Page:
-    file = write_report(out)
+    file = write_report(out, asks_stores=False)
     assert isinstance(file, Path)
     return _Page(file)
 
@@ -274,6 +276,32 @@ def test_a_semantic_mask_is_coloured_and_its_background_shows_what_is_below(
     assert image.getpixel((310, 190))[3] == 0
 
 
+def test_what_lies_in_stores_is_not_asked_for_on_a_strangers_word(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Listening(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+
+        do_HEAD = do_GET
+
+    painted = Painted(tmp_path, has_originals=False)
+    painted.write()
+    with HTTPServer(("127.0.0.1", 0), Listening) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        metadata = painted.out / "train" / "metadata.jsonl"
+        metadata.write_text(
+            metadata.read_text()
+            .replace('"photos/', f'"{address}/')
+            .replace('"styles/waves.png', '"s3://private/waves.png')
+        )
+        page = report_of(painted.out)
+        server.shutdown()
+    assert not asked
+    assert f"Only a run's own report shows what lies in stores, as {address}/one.jpg." in page.text
+
+
 def test_what_strangers_wrote_of_it_does_no_harm(tmp_path: Path) -> None:
     painted = Painted(tmp_path)
     painted.write()
@@ -353,7 +381,7 @@ def test_a_report_of_a_dataset_in_a_store_lies_in_the_store(tmp_path: Path) -> N
     painted.write()
     folder = memory_folder()
     folder.put(painted.out, "out")
-    written = write_report(UPath(folder.file("out")))
+    written = write_report(UPath(folder.file("out")), asks_stores=True)
     assert str(written) == folder.file("out/report.html")
     html = folder.read("out/report.html").decode()
     assert f"gramflow replay {folder.file('out')} " in html
@@ -391,7 +419,7 @@ def test_a_hundred_thousand_rows_make_a_page_of_some_megabytes(tmp_path: Path) -
     )
     painted.write()
     begun = time.monotonic()
-    file = write_report(painted.out)
+    file = write_report(painted.out, asks_stores=False)
     assert isinstance(file, Path)
     size_mb = file.stat().st_size / 1e6
     print(

@@ -163,6 +163,22 @@ DAMAGES: dict[str, tuple[Callable[[Dataset], Any], list[str]]] = {
         lambda d: os.truncate(d.out / "metadata_train.parquet", 100),
         ["export"],
     ),
+    "an image of an export": (
+        lambda d: next(d.job.folder.glob("out.yolo/images/*/*")).unlink(),
+        ["export"],
+    ),
+    "a shard": (
+        lambda d: next(d.job.folder.glob("out.webdataset/*.tar")).unlink(),
+        ["export"],
+    ),
+    "all shards": (
+        lambda d: shutil.rmtree(d.job.folder / "out.webdataset"),
+        ["export"],
+    ),
+    "the COCO file": (
+        lambda d: (d.out / "annotations" / "instances_train.json").unlink(),
+        ["export"],
+    ),
     "an older export": (
         lambda d: _edit_json(d.job.folder / "out.yolo" / "export.json", images=3),
         ["export"],
