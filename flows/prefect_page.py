@@ -25,6 +25,7 @@ from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.runtime import flow_run
 
 from flows.repeated import repeated
+from flows.report import REPORT
 from flows.standing import Reckoning, Standing
 from flows.telling import doing, facts_of, stages_of
 from flows.wording import counted, printable
@@ -104,7 +105,7 @@ def on_page(name: str, out: Place, reckoning: Reckoning) -> Iterator[Callable[[P
         table = outcome_table(outcomes[0].counts, outcomes[0].failures)
         text = json.dumps(table, ensure_ascii=False)
         create("table", "counts", text, f"Images of {escaped(str(out))}")
-        report = out / "report.html"
+        report = out / REPORT
         if is_there(report):
             create("markdown", "report", f"[Report]({_url_of(report)})", escaped(str(report)))
 

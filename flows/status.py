@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from flows.report import REPORT
 from flows.run_file import Outcome, RunRecord, read_record
 from flows.standing import Phase, Standing
 from flows.telling import doing, facts_of, stages_of
@@ -132,7 +133,7 @@ def _outcome_of(dataset: FinishedDataset) -> Outcome:
 
 
 def _report(out: Place) -> str | None:
-    report = out / "report.html"
+    report = out / REPORT
     return str(report) if is_there(report) else None
 
 

@@ -9,8 +9,9 @@ _STEERING = ("Cc", "Cf", "Cs")
 
 
 def counted(count: int, noun: str) -> str:
-    """1 image, 2 images, 1,000 images."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    """1 image, 2 images, 1,000 classes."""
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{plural}"
 
 
 def printable(text: str) -> str:

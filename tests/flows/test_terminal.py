@@ -120,3 +120,4 @@ def test_file_sizes_have_a_unit(count: float, text: str) -> None:
 )
 def test_what_is_counted_is_one_or_many(count: int, text: str) -> None:
     assert counted(count, "image") == text
+    assert counted(count, "class") == text.replace("images", "classes").replace("image", "class")
