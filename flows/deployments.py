@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ from prefect.types.entrypoint import EntrypointType
 from prefect.utilities.urls import url_for
 from prefect.workers.process import ProcessWorker
 
+from flows import child
 from flows.commands.stopping import heard
 from flows.server import HEARTBEAT
 from flows.turns import GPU_SLOTS, WAIT_S
@@ -134,6 +136,7 @@ def serve(deployment: RunnerDeployment) -> None:
     """
     with get_client(sync_client=True) as client:
         _mark_lost_runs(client)
+    os.environ.update(child.ENVIRONMENT)
     asyncio.run(_serve_until_signalled(deployment))
 
 

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from flows import child
 from flows.guard import UP
 from manifests.storage import Place, local_folder
 
@@ -104,7 +105,8 @@ def prefect_server(home: Path, meanwhile: Callable[[], None] = lambda: None) -> 
             stdin=subprocess.PIPE,
             stdout=log_file,
             stderr=log_file,
-            env=own_pages | os.environ,
+            env=own_pages | os.environ | child.ENVIRONMENT,
+            cwd=child.FOLDER,
             start_new_session=True,
         )
     os.environ["PREFECT_API_URL"] = url

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 # What ten bits come to.
 _TWO_CHARACTERS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_ID = re.compile("[a-z2-7]{26}")
 _SHORT_ID_CHARACTERS = 12  # 60 bits: enough among the files of one name
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -47,6 +49,11 @@ def variant_id(base_id: str, recipe: str, index: int, seed: int | None, output: 
     """
     drawn_by = "null" if seed is None else seed
     return _id_of(f'["variant","{base_id}",{recipe},{index},{drawn_by},{output}]')
+
+
+def is_id(text: str) -> bool:
+    """Whether it is one of these ids, by its form: one of a stranger may be any text."""
+    return _ID.fullmatch(text) is not None
 
 
 def short_id(full_id: str) -> str:

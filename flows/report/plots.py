@@ -1,4 +1,4 @@
-"""Numbers of the plots: bars of counts, and how losses and fidelity are spread in each style."""
+"""Numbers of the plots: bars of counts, and how losses and fidelity are distributed by style."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from flows.report.axes import Axis, by_decades, number, unit_axis
+from flows.report.distribution import Distribution
 from flows.report.facts import Facts
-from flows.report.spread import Spread
 
 # What a plot shows at once; the rest can be unfolded.
 SHOWN_AT_ONCE = 12
@@ -58,7 +58,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Strip:
-    """How the values of one style are spread; places on the axis are 0..1.
+    """How the values of one style are distributed; places on the axis are 0..1.
 
     Attributes:
         median: as a value, with the decimals that all of a plot have.
@@ -105,16 +105,16 @@ def _bars(of: str, counted: list[tuple[str, int]]) -> Bars:
     return Bars(of, _TITLES[of], bars, len(counted) - len(bars))
 
 
-def by_style(spreads: Mapping[str, Spread], lowest_first: bool) -> ByStyle | None:
+def by_style(distributions: Mapping[str, Distribution], lowest_first: bool) -> ByStyle | None:
     """None where no style has values."""
-    if not spreads:
+    if not distributions:
         return None
-    axis = _axis(spreads.values())
-    medians = {style: spread.quantile(0.5) for style, spread in spreads.items()}
+    axis = _axis(distributions.values())
+    medians = {style: one.quantile(0.5) for style, one in distributions.items()}
     sign = 1 if lowest_first else -1
     worst_first = sorted(medians, key=lambda style: (sign * medians[style], style))
     write = _alike(medians.values())
-    strips = [_strip(one, spreads[one], axis, write(medians[one])) for one in worst_first]
+    strips = [_strip(one, distributions[one], axis, write(medians[one])) for one in worst_first]
     return ByStyle(tuple(strips), axis)
 
 
@@ -128,15 +128,16 @@ def _alike(values: Iterable[float]) -> Callable[[float], str]:
     return lambda value: f"{value:,.{decimals}f}"
 
 
-def _axis(spreads: Iterable[Spread]) -> Axis:
-    known = list(spreads)
+def _axis(distributions: Iterable[Distribution]) -> Axis:
+    known = list(distributions)
     if not known[0].is_by_decades:
         return unit_axis()
     return by_decades(
-        min(spread.quantile(0) for spread in known), max(spread.quantile(1) for spread in known)
+        min(distribution.quantile(0) for distribution in known),
+        max(distribution.quantile(1) for distribution in known),
     )
 
 
-def _strip(style: str, spread: Spread, axis: Axis, median: str) -> Strip:
-    places = [axis.share(spread.quantile(share)) for share in (0.05, 0.25, 0.5, 0.75, 0.95)]
-    return Strip(style, spread.count(), median, *places)
+def _strip(style: str, distribution: Distribution, axis: Axis, median: str) -> Strip:
+    places = [axis.share(distribution.quantile(share)) for share in (0.05, 0.25, 0.5, 0.75, 0.95)]
+    return Strip(style, distribution.count(), median, *places)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
+from flows import child
 from flows.progress import ChunkDone, Control, InStage, Optimised
 from flows.workshop import Order
 from manifests.chunks import Chunk
@@ -60,7 +61,8 @@ def started(
         [sys.executable, "-m", "flows.workers.worker", *map(str, descriptors)],
         stdin=subprocess.DEVNULL,
         pass_fds=descriptors,
-        env=environment,
+        env={**environment, **child.ENVIRONMENT},
+        cwd=child.FOLDER,
         # Out of reach of Ctrl-C, which is for this process: it asks the others to stop.
         start_new_session=True,
     )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from manifests.identity import is_id
 from manifests.labels import Category, are_numbers
 from manifests.readers.shapes import box_of, keypoints_of, polygons_of, shown
 
@@ -60,6 +61,8 @@ def check_columns(row: Any, categories: Sequence[Category]) -> None:
             raise ValueError(f"{name}: expected a number, got {shown(value)}")
         if name in _PATHS and "\0" in value:
             raise ValueError(f"{name}: expected a path, got {shown(value)}")
+    if not is_id(row["variant_id"]):
+        raise ValueError(f"variant_id: expected an id, got {shown(row['variant_id'])}")
     if min(row["width"], row["height"]) < 1:
         raise ValueError(f"expected a size in pixels, got {row['width']}x{row['height']}")
     if row.get("made_with"):

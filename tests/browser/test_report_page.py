@@ -44,7 +44,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     painted.write()
     painted.write_curves()
-    file = write_report(painted.out)
+    file = write_report(painted.out, asks_stores=False)
     assert isinstance(file, Path)
     return file
 
@@ -115,7 +115,7 @@ def test_masks_are_drawn_on_every_image_in_colours_of_their_classes(
     chromium: Any, tmp_path: Path
 ) -> None:
     painted = Painted(tmp_path, photographs=PHOTOGRAPHS, has_masks=True)
-    file = write_report(painted.write())
+    file = write_report(painted.write(), asks_stores=False)
     assert isinstance(file, Path)
     with opened(chromium, file) as seen:
         page = seen.page
@@ -208,7 +208,7 @@ def test_the_filters_count_the_images_that_they_find(chromium: Any, tmp_path: Pa
     painted.rows[0]["objects"]["categories"] = [1, 1, 0]
     lines = "".join(f"{json.dumps(row)}\n" for row in painted.rows)
     (painted.out / "train" / "metadata.jsonl").write_text(lines)
-    file = write_report(painted.out)
+    file = write_report(painted.out, asks_stores=False)
     assert isinstance(file, Path)
     with opened(chromium, file) as seen:
         page = seen.page
@@ -296,7 +296,7 @@ def test_no_dataset_is_wider_than_a_phone(
     painted.write()
     lines = [json.dumps(row | {"total_loss_end": loss or 0.0}) for row in painted.rows]
     (painted.out / "train" / "metadata.jsonl").write_text("\n".join(lines) + "\n")
-    file = write_report(painted.out)
+    file = write_report(painted.out, asks_stores=False)
     assert isinstance(file, Path)
     with opened(chromium, file, width) as seen:
         assert not seen.is_wider_than_its_window()
@@ -342,7 +342,7 @@ def test_names_and_labels_are_text(chromium: Any, tmp_path: Path) -> None:
         failures=[{"path": EVIL, "error": f"{EVIL} {LONG}", "images_missing": 1}],
         left_out=[{"content_path": EVIL, "style_path": EVIL, "why": EVIL, "images": 1}],
     )
-    file = write_report(painted.write())
+    file = write_report(painted.write(), asks_stores=False)
     assert isinstance(file, Path)
     for width in (1280, 390):
         with opened(chromium, file, width) as seen:
@@ -378,7 +378,7 @@ def test_a_hundred_thousand_images_open_in_two_seconds(chromium: Any, tmp_path: 
         classes=[f"class-{index}" for index in range(300)],
         files=500,
     )
-    file = write_report(painted.write())
+    file = write_report(painted.write(), asks_stores=False)
     assert isinstance(file, Path)
     opened_ms = []
     with opened(chromium, file) as seen:

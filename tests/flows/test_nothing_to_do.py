@@ -166,7 +166,7 @@ def test_what_failed_is_tried_again_all_the_same(job: JobFolder) -> None:
     assert job.run(retry_failed=True).failed > 0
 
 
-def test_the_command_line_needs_no_server_for_it(tmp_path: Path) -> None:
+def test_at_the_command_line_it_is_no_run_of_prefects(tmp_path: Path) -> None:
     job = JobFolder.of_small_job(tmp_path)
     own = {"PREFECT_API_URL": "", "PREFECT_HOME": str(tmp_path / "prefect")}
     assert finished("run", job.manifest, **own)[0] == 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import urllib.request
 from contextlib import closing
 from pathlib import Path
@@ -171,3 +173,17 @@ def test_a_run_without_a_server_of_the_users_brings_its_own(
     with closing(sqlite3.connect(job.folder / "out.prefect" / "prefect.db")) as database:
         ended = database.execute("select count(*) from task_run where state_type = 'COMPLETED'")
         assert ended.fetchone() == (len(list((job.out / ".gramflow" / "ledger").iterdir())),)
+
+
+def test_no_file_of_the_folder_where_a_command_is_given_is_taken_for_a_module(
+    job: JobFolder, no_server: None, tmp_path: Path
+) -> None:
+    here = tmp_path / "here"
+    (here / "flows").mkdir(parents=True)
+    for module in ("click.py", "anyio.py", "flows/__init__.py"):
+        (here / module).write_text(f"open({str(tmp_path / 'imported')!r}, 'w')\nraise SystemExit\n")
+    gramflow = Path(sys.executable).with_name("gramflow")
+    ran = subprocess.run([gramflow, "run", job.manifest], cwd=here, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "36 images in" in ran.stdout
+    assert not (tmp_path / "imported").exists()

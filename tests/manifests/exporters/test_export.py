@@ -193,6 +193,7 @@ def test_a_damaged_row_is_named_with_its_line(out: Path, line: str) -> None:
     [
         *(("file_name", name) for name in ("../../x.jpg", "/etc/hostname", "a/../..", "a\0b", 3)),
         *(("file_name", name) for name in ("a.tiff", "a", 300 * "a" + ".jpg")),
+        *(("variant_id", text) for text in ("a;reboot #", "", 26 * "A", 26 * "a" + "\n")),
         ("file_name", 500 * "long/name/" + "a.jpg"),
         *(("mask_path", name) for name in ("../../x.png", "/etc/hostname")),
         *(("label", name) for name in ("../x", "no such class")),
