@@ -15,7 +15,7 @@ from manifests.labels import Category, Object
 
 # Drawn this much larger and shrunk, so that lines are smooth.
 _SUPERSAMPLE = 2
-_LINE_PX, _DOT_PX = 1.6, 2.4
+_LINE_PX, _DOT_PX = 1.6, 3.0
 _AREA_OPACITY, _MASK_OPACITY = 80, 120
 # Of a semantic mask: no class, and what many datasets leave unlabelled.
 _CLEAR_CLASSES = (0, 255)
@@ -94,18 +94,18 @@ def _draw_keypoints(
     scale: tuple[float, float],
 ) -> None:
     """Bones, and a dot for each keypoint: filled where it is visible."""
-    drawn, white, ink = drawn_keypoints(one, category), (255, 255, 255, 255), (*rgb, 255)
+    drawn, ink = drawn_keypoints(one, category), (*rgb, 255)
+    width_px, radius_px = round(_LINE_PX * _SUPERSAMPLE), _DOT_PX * _SUPERSAMPLE
 
     def scaled(point: Point) -> Point:
         return point[0] * scale[0], point[1] * scale[1]
 
     for ends in drawn.bones:
-        draw.line([*map(scaled, ends)], fill=ink, width=round(_LINE_PX * _SUPERSAMPLE))
-    radius_px = _DOT_PX * _SUPERSAMPLE
-    for points, inner, outline in ((drawn.visible, ink, white), (drawn.occluded, white, ink)):
+        draw.line([*map(scaled, ends)], fill=ink, width=width_px)
+    for points, inner in ((drawn.visible, ink), (drawn.occluded, (255, 255, 255, 255))):
         for x, y in map(scaled, points):
             dot = x - radius_px, y - radius_px, x + radius_px, y + radius_px
-            draw.ellipse(dot, inner, outline, width=_SUPERSAMPLE)
+            draw.ellipse(dot, inner, ink, width=width_px)
 
 
 def _box_area(one: Object) -> float:
