@@ -325,7 +325,7 @@ class _Run:
 
 
 @task(name="chunk", cache_policy=NO_CACHE, persist_result=False)
-def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
+def _chunk_task(run: _Run, chunk: Chunk, is_first: bool) -> State[Any] | None:
     if not run.workers.tell_stages:
         run.control.tell(InStage(chunk.number, chunk.images, "away"))
     began_s = time.monotonic()
@@ -340,7 +340,7 @@ def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
         return Failed(message=f"{type(error).__name__}: {error}")
     finally:
         run.control.tell(InStage(chunk.number, chunk.images, None))
-    run.budget.took(done.work, time.monotonic() - began_s)
+    run.budget.took(done.work, chunk.pairs > 0, time.monotonic() - began_s, is_first)
     run.tally.add(done)
     run.control.tell(done)
     return None
@@ -352,13 +352,15 @@ def _run_chunks(run: _Run, chunks: Iterable[Chunk]) -> None:
     futures: list[PrefectFuture[Any]] = []
     for chunk in chunks:
         places.acquire()
-        if run.control.stop.is_set() or not run.budget.allows(run.work_of(chunk)):
+        is_stopped = run.control.stop.is_set()
+        if is_stopped or not run.budget.allows(run.work_of(chunk), chunk.pairs > 0):
             break
+        number = next(run.numbers)
         named = _chunk_task.with_options(
-            task_run_name=f"stylize {run.name} · chunk {next(run.numbers)}/{run.chunks}"
+            task_run_name=f"stylize {run.name} · chunk {number}/{run.chunks}"
         )
         expect_task_records()
-        future = named.submit(quote(run), quote(chunk))
+        future = named.submit(quote(run), quote(chunk), is_first=number <= run.workers.places)
         future.add_done_callback(lambda _: places.release())
         futures.append(future)
     for future in futures:

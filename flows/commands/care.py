@@ -22,7 +22,7 @@ from flows.commands.console import (
     one_sentence_errors,
     say,
 )
-from flows.terminal import counted, file_size
+from flows.wording import counted, file_size
 
 if TYPE_CHECKING:
     from flows.sample import Sampled

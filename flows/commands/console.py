@@ -13,7 +13,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from flows.terminal import printable
+from flows.wording import printable
 from manifests.errors import ManifestError, few_of_each_kind
 
 # Rich leaves bold and italic in, which are escapes like colours.

@@ -22,7 +22,7 @@ from flows.commands.console import (
 from flows.commands.options import EncoderOption, ManifestArgument, OutOption, WeightsOption
 from flows.commands.previewing import show_preview
 from flows.commands.running import run_manifest
-from flows.terminal import printable
+from flows.wording import printable
 from manifests.errors import ManifestError
 
 if TYPE_CHECKING:

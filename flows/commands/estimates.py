@@ -13,7 +13,7 @@ from flows.commands.stopping import status_of, stopped_by_signals
 from flows.estimate import Estimate, estimate
 from flows.job import Job
 from flows.progress import Control, Stopped
-from flows.terminal import counted, duration, file_size
+from flows.wording import counted, duration, file_size
 from manifests.comparison import Counts
 
 

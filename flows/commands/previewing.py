@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flows.commands.console import INTERRUPTED, SOME_FAILED, say
 from flows.commands.running import shown
 from flows.commands.stopping import status_of
-from flows.terminal import counted
+from flows.wording import counted
 
 if TYPE_CHECKING:
     from flows.preview import Previewed

@@ -16,7 +16,7 @@ from flows.commands.console import (
     say,
 )
 from flows.commands.stopping import status_of, stopped_by_signals
-from flows.terminal import counted
+from flows.wording import counted
 
 if TYPE_CHECKING:
     from flows.progress import Control
@@ -43,7 +43,7 @@ def run_manifest(
     from flows.workers.runners import check_runner
 
     check_runner(runner, dask_address)
-    if max_hours is not None and max_hours <= 0:
+    if max_hours is not None and not max_hours > 0:  # nor is NaN
         raise ValueError(f"--max-hours: expected hours above 0, got {max_hours:g}")
     read = read_for_run(manifest, out, encoder, weights)
 

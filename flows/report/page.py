@@ -23,6 +23,7 @@ from flows.report.facts import Facts
 from flows.report.outlines import Outline
 from flows.report.pictures import Pictures, pictures_of
 from flows.report.recorded import made_by, manifest_text, read_failures, read_left_out
+from flows.wording import counted
 from manifests.exporters.finished import FinishedDataset
 from manifests.ledger import LedgerError
 from manifests.names import extension_of
@@ -100,15 +101,11 @@ def sentence_of(facts: Facts) -> str:
         for kind, words in _KINDS.items()
         if kinds[kind]
     ]
-    made = f"{_counted(facts.images, 'image')} of {_counted(facts.photographs, 'photograph')}"
-    in_styles = f" in {_counted(styles, 'style')}" if styles else ""
-    labelled = f", with {_counted(facts.objects, 'labelled object')}" if facts.objects else ""
+    made = f"{counted(facts.images, 'image')} of {counted(facts.photographs, 'photograph')}"
+    in_styles = f" in {counted(styles, 'style')}" if styles else ""
+    labelled = f", with {counted(facts.objects, 'labelled object')}" if facts.objects else ""
     kinds_said = f": {_listed(said)}" if said else ""
     return f"{made}{in_styles}{labelled}{kinds_said}."
-
-
-def _counted(number_of: int, name: str) -> str:
-    return f"{number_of:,} {name}{'' if number_of == 1 else 's'}"
 
 
 def _listed(parts: list[str]) -> str:
