@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from flows.report.axes import Axis, by_decades, unit_axis
+from flows.axes import Axis, by_decades, unit_axis
 from flows.report.facts import Facts
 from flows.report.spread import Spread
 
