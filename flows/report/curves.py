@@ -10,6 +10,7 @@ from flows.axes import Axis, by_decades
 from flows.loss_curves import LINES
 from manifests.labels import are_numbers
 from manifests.ledger import Ledger
+from manifests.spacing import evenly_spaced
 from manifests.storage import Place
 
 MOST_CURVES = 12
@@ -45,8 +46,7 @@ def curves_of(out: Place, most: int = MOST_CURVES) -> list[Curves]:
     """
     rows = Ledger(out).rows_of_some(_RECORDS_READ)
     curves = [one for row in rows if "loss_curve" in row and (one := _curves(row)) is not None]
-    count = min(most, len(curves))
-    return [curves[place * len(curves) // count] for place in range(count)]
+    return evenly_spaced(curves, most)
 
 
 def _curves(row: Mapping[str, Any]) -> Curves | None:
