@@ -62,6 +62,7 @@ from manifests.errors import ManifestError
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
 from manifests.extent import extent_of
+from manifests.preview_mark import take_mark_off
 from manifests.reading import read_manifest
 from manifests.settled import unsettle
 from manifests.storage import place
@@ -181,6 +182,7 @@ def _make(
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
     extent = extent_of(job.chunks, todo, job.workshop.work, limit)
     control.tell(Started(extent.images, extent.to_do, extent.pairs, extent.work, extent.tasks))
+    take_mark_off(job.out)
     unsettle(job.out)
 
     tally = _Tally()

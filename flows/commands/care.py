@@ -66,7 +66,7 @@ def verify(
                 sampled = Sampled()
             for finding in _findings(dataset, seen, sample, sampled):
                 kinds[finding.kind] += 1
-                if mend and (mended := set_aside(dataset, finding)):
+                if mend and (mended := set_aside(dataset.out, finding)):
                     finding, aside = mended, aside + 1
                 if as_json:
                     print(json.dumps(asdict(finding), ensure_ascii=False))

@@ -92,16 +92,13 @@ def plan(
 ) -> None:
     """Count what is new, done, failed, stale and orphaned; estimate time and disk."""
     with one_sentence_errors():
-        from flows.commands.estimates import described, say_estimate
-        from flows.estimate import estimate
+        from flows.commands.estimates import described, estimated, say_estimate
         from manifests.comparison import compare
 
         job = _prepared(manifest, out, encoder, weights)
         counts = compare(job.plan, job.ledger, job.out)
         if as_json:
-            with error_console.status("making some on trial"):
-                left = estimate(job)
-            print(json.dumps(described(job, counts, left), ensure_ascii=False))
+            print(json.dumps(described(job, counts, estimated(job)), ensure_ascii=False))
             return
         title = printable(f"{job.plan.manifest.name} → {job.out}")
         table = Table(title=Text(title), title_justify="left")
@@ -119,9 +116,7 @@ def plan(
             table.add_row(name, f"{count:,}", meaning)
         out_console.print(table)
         if counts.new:
-            with error_console.status("making some on trial"):
-                left = estimate(job)
-            say_estimate(left)
+            say_estimate(estimated(job))
         else:
             say("nothing to make")
 

@@ -39,6 +39,9 @@ def show_preview(
 def _report(previewed: Previewed, manifest: Path) -> None:
     images = counted(previewed.images, "image")
     say(f"{images} in {previewed.out} ({previewed.made} made now)")
+    if previewed.damaged:
+        aside = previewed.out / ".gramflow" / "set_aside"
+        say(f"damaged, moved to {aside} and made again: {counted(previewed.damaged, 'file')}")
     if previewed.unusable:
         say(f"{previewed.unusable} of the photographs looked at cannot be opened; a run lists them")
     if previewed.left_out:

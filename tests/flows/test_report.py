@@ -8,6 +8,7 @@ import json
 import re
 import threading
 import time
+import tracemalloc
 from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -20,11 +21,11 @@ from upath import UPath
 from flows.colours import colour
 from flows.report import write_report
 from flows.report.curves import curves_of
+from flows.report.distribution import Distribution
 from flows.report.examples import MOST_EXAMPLES
 from flows.report.facts import gather
 from flows.report.outlines import outlines_of
 from flows.report.plots import by_style
-from flows.report.spread import Spread
 from flows.report.thumbnails import coloured_mask
 from manifests.exporters.finished import read_finished
 from manifests.labels import Category, Object, Rle
@@ -387,16 +388,35 @@ def test_a_report_of_a_dataset_in_a_store_lies_in_the_store(tmp_path: Path) -> N
     assert f"gramflow replay {folder.file('out')} " in html
 
 
-def test_a_spread_has_the_quantiles_of_its_values() -> None:
-    spread = Spread.even(100)
+def test_a_distribution_has_the_quantiles_of_its_values() -> None:
+    even = Distribution.even(100)
     for value in range(101):
-        spread.add(value / 100)
-    assert [spread.quantile(share) for share in (0, 0.25, 0.5, 1)] == [0, 0.25, 0.5, 1]
-    decades = Spread.by_decades(50)
+        even.add(value / 100)
+    assert [even.quantile(share) for share in (0, 0.25, 0.5, 1)] == [0, 0.25, 0.5, 1]
+    decades = Distribution.by_decades(50)
     for value in (1e-3, 1.0, 1e3):
         decades.add(value)
     assert decades.quantile(0.5) == pytest.approx(1.0)
     assert decades.quantile(1) == pytest.approx(1e3)
+
+
+def test_examples_are_of_all_styles_and_classes_and_the_least_faithful(tmp_path: Path) -> None:
+    painted = Painted(
+        tmp_path,
+        photographs=[f"{index}.jpg" for index in range(60)],
+        styles=[f"{index}.png" for index in range(6)],
+        classes=[f"class-{index}" for index in range(5)],
+        files=1,
+    )
+    painted.write()
+    examples = list(gather(read_finished(painted.out)).examples.values())
+    assert len(examples) == MOST_EXAMPLES
+    assert len({one.label for one in examples}) == 5
+    assert len({one.style for one in examples if one.style}) == 6
+    assert len({one.row["content_path"] for one in examples}) > 30
+    assert {one.kind for one in examples[:12]} == {"stylized"}
+    least = min(row["fidelity"] for row in painted.rows)
+    assert all(one.fidelity == least for one in examples[3:32:4]), "eight are looked for"
 
 
 def test_many_rows_are_sampled_evenly_and_the_page_says_so(tmp_path: Path) -> None:
@@ -404,9 +424,49 @@ def test_many_rows_are_sampled_evenly_and_the_page_says_so(tmp_path: Path) -> No
     facts = gather(read_finished(painted.write()), most_rows=40)
     assert facts.images == 400
     assert 40 <= len(facts.table.file) <= 40 + MOST_EXAMPLES
-    evenly = facts.table.file[:40]
-    assert [f"train/{row['file_name']}" for row in painted.rows[9::10]] == evenly
-    assert set(facts.examples) <= set(range(len(facts.table.file)))
+    files = [f"train/{row['file_name']}" for row in painted.rows]
+    assert set(files[9::10]) <= set(facts.table.file)
+    assert facts.table.file == sorted(facts.table.file, key=files.index), "as in the dataset"
+    for place, example in facts.examples.items():
+        assert facts.table.file[place] == f"train/{example.row['file_name']}"
+
+
+def test_labels_stay_with_their_row_when_examples_come_between(tmp_path: Path) -> None:
+    box = Object("person", (4.0, 4.0, 20.0, 30.0))
+    painted = Painted(
+        tmp_path,
+        photographs=[f"{index}.jpg" for index in range(60)],
+        categories=(PERSON,),
+        objects=(box,),
+    )
+    painted.write()
+    for index, row in enumerate(painted.rows):
+        row["objects"]["bbox"] = [[float(index % 20), 0.0, 9.0, 9.0]]
+    lines = "".join(json.dumps(row) + "\n" for row in painted.rows)
+    (painted.out / "train" / "metadata.jsonl").write_text(lines)
+    facts = gather(read_finished(painted.out), most_rows=24)
+    files = [f"train/{row['file_name']}" for row in painted.rows]
+    assert len(facts.outlines) == len(facts.table.file) > 48
+    for place, (outline,) in facts.outlines.items():
+        left = files.index(facts.table.file[place]) % 20
+        assert outline.box == f"M{left} 0H{left + 9}V9H{left}Z"
+
+
+def test_a_photograph_takes_a_few_bytes_of_memory(tmp_path: Path) -> None:
+    def peak_bytes(photographs: int) -> int:
+        names = [f"{index}.jpg" for index in range(photographs)]
+        folder = tmp_path / f"{photographs}"
+        painted = Painted(folder, names, styles=(), has_originals=False, files=1)
+        dataset = read_finished(painted.write())
+        tracemalloc.start()
+        assert gather(dataset, most_rows=10).photographs == photographs
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peak_bytes(100)  # what is loaded only once
+    growth = peak_bytes(4500) - peak_bytes(500)
+    assert growth < 4000 * 40
 
 
 def test_a_hundred_thousand_rows_make_a_page_of_some_megabytes(tmp_path: Path) -> None:
