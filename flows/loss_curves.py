@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from nst_core import Progress
+if TYPE_CHECKING:  # a report is written without torch
+    from nst_core import Progress
 
 MOST_POINTS_ON_RECORD = 40
-LINES = ("content", "style", "total_variation", "total")
+# The total first: it is drawn below its terms.
+LINES = ("total", "content", "style", "total_variation")
 _SIGNIFICANT_DIGITS = 4
 
 

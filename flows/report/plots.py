@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+<<<<<<< HEAD
+from flows.axes import Axis, by_decades, unit_axis
+=======
 from flows.report.axes import Axis, by_decades, unit_axis
 from flows.report.distribution import Distribution
+>>>>>>> main
 from flows.report.facts import Facts
 
 # What a plot shows at once; the rest can be unfolded.
