@@ -399,6 +399,20 @@ def test_a_report_of_a_dataset_in_a_store_lies_in_the_store(tmp_path: Path) -> N
     assert f"gramflow replay {folder.file('out')} " in html
 
 
+def test_a_value_off_its_axis_is_drawn_at_its_end() -> None:
+    even = Distribution.even(100)
+    for value in (-3.0, 0.5, 7.0):
+        even.add(value)
+    drawn = by_style({"oil.jpg": even}, lowest_first=True)
+    assert drawn is not None
+    (strip,) = drawn.strips
+    assert (strip.low, strip.middle, strip.high) == (0.0, 0.5, 0.5)
+    even.add(7.0)
+    drawn = by_style({"oil.jpg": even}, lowest_first=True)
+    assert drawn is not None
+    assert drawn.strips[0].high == 1.0
+
+
 def test_a_distribution_has_the_quantiles_of_its_values() -> None:
     even = Distribution.even(100)
     for value in range(101):
