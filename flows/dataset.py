@@ -42,7 +42,7 @@ from flows.progress import (
 )
 from flows.reading import output_folder, read_for_run
 from flows.report import REPORT, write_report
-from flows.run_file import Outcome, kept_in_file
+from flows.run_file import kept_in_file, outcome_of
 from flows.server import expect_task_records
 from flows.standing import Reckoning
 from flows.summary import Summary
@@ -159,7 +159,7 @@ def stylize_dataset(
                 # Chunks that are underway, in other threads, end at once too.
                 control.stop.set()
                 raise
-            told_file(_outcome(summary))
+            told_file(outcome_of(summary))
             told_page(_page_outcome(summary))
         return ended(keep(summary))
 
@@ -252,15 +252,6 @@ def _make(
 def ended(summary: Summary) -> Any:
     """For a flow to return: whoever called it gets the summary, Prefect's page its sentence."""
     return Completed(data=summary, message=str(summary))
-
-
-def _outcome(summary: Summary) -> Outcome:
-    return Outcome(
-        end="stopped" if summary.stopped else "finished",
-        dataset=summary.dataset,
-        left=summary.left,
-        failures=len(summary.failures),
-    )
 
 
 def _page_outcome(summary: Summary) -> PageOutcome:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from nst_core import Progress
+from flows.axes import Axis, by_decades
+
+if TYPE_CHECKING:  # a report is written without torch
+    from nst_core import Progress
 
 MOST_POINTS_ON_RECORD = 40
-LINES = ("content", "style", "total_variation", "total")
+# The total first: it is drawn below its terms.
+LINES = ("total", "content", "style", "total_variation")
 _SIGNIFICANT_DIGITS = 4
+# A content loss begins at rounding errors where the image begins as the content: they lie below.
+_MOST_DECADES = 5
+# Lower than an axis, where a line is cut off.
+_BELOW = -1.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,19 @@ class LossCurve:
     @property
     def points(self) -> tuple[Point, ...]:
         return tuple(self._points)
+
+
+def loss_axis(losses: Iterable[float], most_ticks: int = 5) -> Axis:
+    """By decades, for losses from the highest to five decades below it."""
+    positive = [loss for loss in losses if loss > 0] or [1.0]
+    most = max(positive)
+    least = min(loss for loss in positive if loss >= most / 10**_MOST_DECADES)
+    return by_decades(least, most, most_ticks)
+
+
+def height_of(axis: Axis, loss: float) -> float:
+    """Its share of the axis; below 0 for what lies below, where a plot cuts a line off."""
+    return max(axis.share(loss), _BELOW) if loss > 0 else _BELOW
 
 
 def thinned(points: Sequence[Point], most: int = MOST_POINTS_ON_RECORD) -> tuple[Point, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -72,13 +73,15 @@ def preview(read: ReadManifest, count: int, control: Control) -> Previewed:
         read: the manifest, its output being the preview's folder.
 
     Raises:
-        ValueError: the folder holds a dataset that is no preview.
+        ValueError: the folder holds a dataset that is no preview, or files of others.
         ManifestError, EncoderUnavailable: nothing was done.
         OutputInUse: another process writes into the folder.
         Stopped: the user asked to stop; what is on record is kept.
     """
     out = output_folder(read)
     assert isinstance(out, Path)
+    if out.is_dir() and (there := os.listdir(out)) and ".gramflow" not in there:
+        raise ValueError(f"{out}: holds files of others; expected another folder as --out")
     job = prepare(read, control.hashing(), lambda content: candidates(content, _pool(read, count)))
     shown, unusable = _chosen(job, count)
     job = replace(job, plan=job.plan.only({variant.id for _, variant in shown}))

@@ -11,6 +11,7 @@ from PIL import Image
 from flows.contact_sheet import Labelled, Triple, contact_sheet
 from flows.job import Job
 from flows.load import load
+from flows.wording import counted
 from manifests.durable import write_whole
 from manifests.images import decode_class_indices, decode_image, encode_image, read_file
 from manifests.label_rows import objects_of
@@ -72,7 +73,7 @@ def _labelled_as(base: Base) -> str:
     labels = base.content.labels
     said = labels.class_name or ""
     if labels.objects:
-        objects = f"{len(labels.objects)} object{'s' if len(labels.objects) > 1 else ''}"
+        objects = counted(len(labels.objects), "object")
         said = f"{said} · {objects}" if said else objects
     return f"{said or 'no label'} · {base.content.split}"
 
@@ -85,20 +86,11 @@ def _subtitle(job: Job, shown: Sequence[Item]) -> str:
     manifest, engine = job.plan.manifest, job.plan.engine
     classes = {base.content.labels.class_name for base, _ in shown} - {None}
     styles = {base.style_sha256 for base, _ in shown if base.style is not None}
-    facts = [
-        _counted(len(shown), "image"),
-        _counted(len(classes), "class"),
-        _counted(len(styles), "style"),
-    ]
+    each = (shown, "image"), (classes, "class"), (styles, "style")
+    facts = [counted(len(some), noun) for some, noun in each if some]
     if styles:
         low, high = manifest.stylize.strength
         facts.append(f"strength {low:g}" + (f" to {high:g}" if high > low else ""))
         size = "original size" if manifest.stylize.size == "original" else f"{engine.size} px"
         facts.append(f"{engine.encoder}, {engine.preset}, {size}")
-    return " · ".join(fact for fact in facts if fact)
-
-
-def _counted(count: int, what: str) -> str:
-    """`1 class`, `2 classes`; nothing for none."""
-    plural = "es" if what.endswith("s") else "s"
-    return f"{count} {what}{plural if count > 1 else ''}" if count else ""
+    return " · ".join(facts)

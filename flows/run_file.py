@@ -13,6 +13,7 @@ from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from flows.progress import Stopped
 from flows.repeated import repeated
 from flows.standing import Reckoning, Standing
+from flows.summary import Summary
 from flows.wording import printable
 from manifests.durable import write_whole
 from manifests.in_use import OutputLost, Owner
@@ -112,7 +113,7 @@ def kept_in_file(
         except OutputLost:  # the file is another run's by now
             raise
         except BaseException as error:
-            outcomes.append(_outcome_of(error, reckoning.standing()))
+            outcomes.append(_failure_of(error, reckoning.standing()))
             if end():
                 write()
             raise
@@ -120,7 +121,16 @@ def kept_in_file(
             write()
 
 
-def _outcome_of(error: BaseException, standing: Standing) -> Outcome:
+def outcome_of(summary: Summary) -> Outcome:
+    return Outcome(
+        end="stopped" if summary.stopped else "finished",
+        dataset=summary.dataset,
+        left=summary.left,
+        failures=len(summary.failures),
+    )
+
+
+def _failure_of(error: BaseException, standing: Standing) -> Outcome:
     left = standing.to_do - standing.settled
     if isinstance(error, Stopped):
         return Outcome("stopped", left=left)

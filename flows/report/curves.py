@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby, zip_longest
 from typing import Any
 
-from flows.report.axes import Axis, by_decades
+from flows.axes import Axis
+from flows.loss_curves import LINES, height_of, loss_axis
 from manifests.labels import are_numbers
 from manifests.ledger import Ledger
 from manifests.storage import Place
@@ -16,15 +17,9 @@ from manifests.storage import Place
 MOST_CURVES = 12
 # Chunks of photographs as they are have no curves.
 _RECORDS_READ = 3 * MOST_CURVES
-TERMS = ("total", "content", "style", "total_variation")
 # Of a plot, in its own units.
 WIDTH, HEIGHT = 300, 150
-# A content loss begins at rounding errors where the image begins as the content: they lie below.
-_MOST_DECADES = 5
-# Losses whose powers of ten can be reckoned with.
-_LEAST, _MOST = 1e-300, 1e300
-# Below a plot, where it is cut off, as a share of its height.
-_BELOW = -0.1
+_MOST_ITERATIONS = 2**31
 
 
 @dataclass(frozen=True)
@@ -95,15 +90,13 @@ def _curves(row: Mapping[str, Any]) -> Curves | None:
     if not isinstance(curve, dict) or not isinstance(curve.get("iteration"), list):
         return None
     iterations = curve["iteration"]
-    terms = {term: curve.get(term) for term in TERMS}
+    terms = {term: curve.get(term) for term in LINES}
     values = [value for term in terms.values() if isinstance(term, list) for value in term]
     if len(iterations) < 2 or not are_numbers([*iterations, *values]):
         return None
-    above_0 = [value for value in values if value > _LEAST]
-    if not above_0 or max(above_0) > _MOST or not 0 < max(iterations) < 2**31:
+    if not any(value > 0 for value in values) or not 0 < max(iterations) < _MOST_ITERATIONS:
         return None
-    most = max(above_0)
-    axis = by_decades(min(one for one in above_0 if one >= most / 10**_MOST_DECADES), most)
+    axis = loss_axis(values)
     last = max(iterations)
     sizes = _sizes(curve.get("long_side_px"), len(iterations))
     begins = [at for at, size in enumerate(sizes) if at == 0 or size != sizes[at - 1]]
@@ -111,7 +104,7 @@ def _curves(row: Mapping[str, Any]) -> Curves | None:
         content=str(row.get("content_path") or ""),
         style=str(row.get("style_path") or ""),
         paths={
-            term: _path([(x / last, _height(axis, y)) for x, y in zip(iterations, of)], sizes)
+            term: _path([(x / last, height_of(axis, y)) for x, y in zip(iterations, of)], sizes)
             for term, of in terms.items()
             if isinstance(of, list) and len(of) == len(iterations)
         },
@@ -127,10 +120,6 @@ def _sizes(recorded: Any, count: int) -> list[int]:
     """The long side of the image at each point; 0 where an older ledger does not say."""
     is_known = isinstance(recorded, list) and len(recorded) == count and are_numbers(recorded)
     return [int(size) for size in recorded] if is_known else [0] * count
-
-
-def _height(axis: Axis, loss: float) -> float:
-    return axis.share(loss) if loss >= axis.low else _BELOW
 
 
 def _path(points: Sequence[tuple[float, float]], sizes: Sequence[int]) -> str:

@@ -15,10 +15,11 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from flows.axes import number
 from flows.colours import CLASS_INDICES, CLEAR_CLASSES, colour, css_colour
+from flows.loss_curves import LINES
 from flows.report import plots
-from flows.report.axes import number
-from flows.report.curves import HEIGHT, TERMS, WIDTH, Curves, curves_of
+from flows.report.curves import HEIGHT, WIDTH, Curves, curves_of
 from flows.report.facts import Facts
 from flows.report.outlines import Outline
 from flows.report.pictures import Pictures, pictures_of
@@ -73,7 +74,7 @@ def render(dataset: FinishedDataset, facts: Facts, asks_stores: bool) -> str:
         fidelity=plots.by_style(facts.fidelity, lowest_first=True),
         loss=plots.by_style(facts.loss, lowest_first=False),
         curves=curves,
-        terms=TERMS,
+        terms=LINES,
         plot_width=WIDTH,
         plot_height=HEIGHT,
         failures=failures,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from flows.report.axes import Axis, by_decades, number, unit_axis
+from flows.axes import Axis, by_decades, number, unit_axis
 from flows.report.distribution import Distribution
 from flows.report.facts import Facts
 
@@ -139,5 +139,7 @@ def _axis(distributions: Iterable[Distribution]) -> Axis:
 
 
 def _strip(style: str, distribution: Distribution, axis: Axis, median: str) -> Strip:
-    places = [axis.share(distribution.quantile(share)) for share in (0.05, 0.25, 0.5, 0.75, 0.95)]
+    shares = [axis.share(distribution.quantile(share)) for share in (0.05, 0.25, 0.5, 0.75, 0.95)]
+    # A row of a stranger's may have any number for a fidelity.
+    places = [min(1.0, max(0.0, share)) for share in shares]
     return Strip(style, distribution.count(), median, *places)

@@ -36,7 +36,7 @@ def test_the_first_row_of_each_chunk_of_pairs_has_the_curve_of_its_pair(job: Job
         assert has_curve == [rows in with_pairs] + [False] * (len(rows) - 1)
     for first, *_ in with_pairs:
         curve = first["loss_curve"]
-        assert list(curve) == ["iteration", "long_side_px", *TERMS, "total"]
+        assert list(curve) == ["iteration", "long_side_px", "total", *TERMS]
         assert curve["long_side_px"][0] < curve["long_side_px"][-1]
         assert {len(values) for values in curve.values()} == {40}
         assert (curve["iteration"][0], curve["iteration"][-1]) == (1, 100)

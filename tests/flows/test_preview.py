@@ -116,6 +116,16 @@ def test_a_dataset_is_not_taken_for_a_preview(job: JobFolder) -> None:
     assert job.images() == before
 
 
+def test_files_of_others_are_not_written_over(job: JobFolder) -> None:
+    folder = job.folder / "out.preview"
+    folder.mkdir()
+    (folder / "report.html").write_text("mine")
+    status, output = finished("preview", job.manifest, "-n", "2")
+    assert (status, output.count("holds files of others")) == (2, 1), output
+    assert [file.name for file in folder.iterdir()] == ["report.html"]
+    assert (folder / "report.html").read_text() == "mine"
+
+
 def test_a_run_makes_a_dataset_of_a_preview(job: JobFolder) -> None:
     read = read_for_run(job.manifest, job.out)
     assert preview(read, 2, Control()).images == 2

@@ -28,7 +28,7 @@ from flows.report.outlines import outlines_of
 from flows.report.plots import by_style
 from flows.report.thumbnails import mask_thumbnail
 from manifests.errors import ManifestError
-from manifests.exporters.finished import read_finished
+from manifests.exporters.finished import FinishedDataset, read_finished
 from manifests.labels import Category, Object, Rle
 from tests.flows.conftest import JobFolder
 from tests.flows.painted import Painted
@@ -334,6 +334,17 @@ def test_what_strangers_wrote_of_it_does_no_harm(tmp_path: Path) -> None:
     assert "Loss curve of" not in page.text
 
 
+def test_occluded_keypoints_are_hollow(tmp_path: Path) -> None:
+    keypoints = ((8.0, 8.0, 2), (10.0, 9.0, 1), (12.0, 9.0, 0))
+    one = Object("person", (4.0, 4.0, 20.0, 30.0), keypoints=keypoints)
+    person = Category("person", keypoints=("a", "b", "c"), skeleton=((0, 1), (1, 2)))
+    painted = Painted(tmp_path, categories=(person,), objects=(one,))
+    paths = {(of.get("class"), of.get("d")) for tag, of in page_of(painted).tags if tag == "path"}
+    assert ("holes", "M10 9h.01") in paths
+    assert ("points", "M8 8h.01M10 9h.01") in paths, "each has a dot, on which the hole lies"
+    assert ("bones", "M8 8L10 9") in paths, "none to what is not labelled"
+
+
 def test_a_mask_without_an_outline_is_hatched_inside_of_it(tmp_path: Path) -> None:
     # 40 rows, 48 columns: two columns, from their 11th row to their 20th.
     counts = _counts(400 + 10, 10, 30, 10, 48 * 40 - 460)
@@ -425,8 +436,6 @@ def test_a_damaged_ledger_costs_the_curves_only(tmp_path: Path, record: str | No
 @pytest.mark.parametrize(
     "curve",
     [
-        {"total": [1e308, 1e308, 1e308]},
-        {"total": [1e-308, 1.7e308, 1.0]},
         {"total": ["a", "b", "c"]},
         {"iteration": [1e308, 2e308, 0]},
         {"total": [10**400, 1, 1]},
@@ -440,6 +449,14 @@ def test_a_broken_curve_costs_a_note(tmp_path: Path, curve: dict[str, Any]) -> N
     page = report_of(painted.out)
     assert "1 loss curve on record cannot be drawn" in page.text
     assert "Loss curve of 1 pair" in page.text
+
+
+@pytest.mark.parametrize("total", [[1e308] * 3, [1e-308, 1.7e308, 1.0], [5e-324, 1.0, 1.0]])
+def test_losses_of_any_size_are_drawn(tmp_path: Path, total: list[float]) -> None:
+    painted = Painted(tmp_path)
+    painted.write()
+    painted.write_curves(total=total)
+    assert "Loss curve of 1 pair" in report_of(painted.out).text
 
 
 @pytest.mark.parametrize(
@@ -488,6 +505,20 @@ def test_a_report_of_a_dataset_in_a_store_lies_in_the_store(tmp_path: Path) -> N
     assert str(written) == folder.file("out/report.html")
     html = folder.read("out/report.html").decode()
     assert f"gramflow replay {folder.file('out')} " in html
+
+
+def test_a_value_off_its_axis_is_drawn_at_its_end() -> None:
+    even = Distribution.even(100)
+    for value in (-3.0, 0.5, 7.0):
+        even.add(value)
+    drawn = by_style({"oil.jpg": even}, lowest_first=True)
+    assert drawn is not None
+    (strip,) = drawn.strips
+    assert (strip.low, strip.middle, strip.high) == (0.0, 0.5, 0.5)
+    even.add(7.0)
+    drawn = by_style({"oil.jpg": even}, lowest_first=True)
+    assert drawn is not None
+    assert drawn.strips[0].high == 1.0
 
 
 def test_a_distribution_has_the_quantiles_of_its_values() -> None:
@@ -555,20 +586,22 @@ def test_labels_stay_with_their_row_when_examples_come_between(tmp_path: Path) -
 
 
 def test_a_photograph_takes_a_few_bytes_of_memory(tmp_path: Path) -> None:
-    def peak_bytes(photographs: int) -> int:
-        names = [f"{index}.jpg" for index in range(photographs)]
-        folder = tmp_path / f"{photographs}"
-        painted = Painted(folder, names, styles=(), has_originals=False, files=1)
-        dataset = read_finished(painted.write())
+    def peak_bytes(dataset: FinishedDataset, photographs: int) -> int:
         tracemalloc.start()
         assert gather(dataset, most_rows=10).photographs == photographs
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak
 
-    peak_bytes(100)  # what is loaded only once
-    growth = peak_bytes(4500) - peak_bytes(500)
-    assert growth < 4000 * 40
+    peaks = []
+    for photographs in (500, 4500):
+        names = [f"{index}.jpg" for index in range(photographs)]
+        folder = tmp_path / f"{photographs}"
+        painted = Painted(folder, names, styles=(), has_originals=False, files=1)
+        dataset = read_finished(painted.write())
+        # The least of some, for other threads of this process take memory, too.
+        peaks.append(min(peak_bytes(dataset, photographs) for _ in range(3)))
+    assert peaks[1] - peaks[0] < 4000 * 40
 
 
 def test_a_hundred_thousand_rows_make_a_page_of_some_megabytes(tmp_path: Path) -> None:
