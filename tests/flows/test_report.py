@@ -25,7 +25,7 @@ from flows.report.distribution import Distribution
 from flows.report.examples import MOST_EXAMPLES
 from flows.report.facts import gather
 from flows.report.outlines import outlines_of
-from flows.report.plots import by_style
+from flows.report.plots import by_style, counts_of
 from flows.report.thumbnails import mask_thumbnail
 from manifests.errors import ManifestError
 from manifests.exporters.finished import FinishedDataset, read_finished
@@ -360,6 +360,21 @@ def _counts(*lengths: int) -> str:
 
     made = mask.frPyObjects({"size": [40, 48], "counts": list(lengths)}, 40, 48)
     return str(made["counts"].decode())
+
+
+def test_what_was_left_out_on_purpose_is_no_failure(tmp_path: Path) -> None:
+    line = {"content_path": "a.jpg", "style_path": "b.png", "why": "0.1 < 0.3", "images": 2}
+    page = page_of(Painted(tmp_path, left_out=[line]))
+    assert "Left out on purpose" in page.text
+    assert "Failures" not in page.text
+
+
+def test_bars_of_kinds_are_shares_of_all_images(tmp_path: Path) -> None:
+    facts = gather(read_finished(Painted(tmp_path).write()))
+    shares = {one.of: [bar.share for bar in one.bars] for one in counts_of(facts)}
+    assert shares["split"] == [1.0]
+    assert shares["kind"] == [0.5, 0.25, 0.25]
+    assert shares["style"] == [1.0, 1.0]
 
 
 def test_failures_are_listed_up_to_a_bound(tmp_path: Path) -> None:
