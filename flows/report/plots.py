@@ -122,10 +122,10 @@ def _alike(values: Iterable[float]) -> Callable[[float], str]:
     """Writes all of them with the same decimals, where none needs many."""
     known = [abs(value) for value in values if value]
     least, most = min(known, default=1.0), max(known, default=1.0)
-    if least < 0.001 or most >= 1_000_000:
+    if least < 0.001 or most >= 1_000:
         return number
     decimals = 0 if least >= 100 else 1 if least >= 10 else 2 if least >= 0.1 else 3
-    return lambda value: f"{value:,.{decimals}f}"
+    return lambda value: f"{value:.{decimals}f}"
 
 
 def _axis(distributions: Iterable[Distribution]) -> Axis:

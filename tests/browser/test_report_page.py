@@ -285,7 +285,7 @@ def test_nothing_is_wider_than_the_window(
 
 
 @pytest.mark.parametrize("width", [390, 360])
-@pytest.mark.parametrize("loss", [None, 2.0**62])
+@pytest.mark.parametrize("loss", [None, 123_456.7, 2.0**62])
 def test_no_dataset_is_wider_than_a_phone(
     chromium: Any, tmp_path: Path, width: int, loss: float | None
 ) -> None:
