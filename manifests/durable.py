@@ -53,14 +53,26 @@ def written_whole(file: Place, temporary_folder: Path) -> Iterator[BinaryIO]:
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(temporary_folder)
     try:
-        with temporary.open("xb") as growing:
-            yield growing
-            growing.flush()
-            os.fsync(growing.fileno())
-        os.replace(temporary, file)
+        with _refusals_of(temporary, file):
+            with temporary.open("xb") as growing:
+                yield growing
+                growing.flush()
+                os.fsync(growing.fileno())
+            os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(file.parent)
+
+
+@contextmanager
+def _refusals_of(temporary: Path, file: Place) -> Iterator[None]:
+    """Errors in the block that name the temporary file name the one that it was to become."""
+    try:
+        yield
+    except OSError as error:
+        if str(error.filename) != str(temporary):
+            raise
+        raise type(error)(error.errno, error.strerror, str(file)) from error
 
 
 def write_whole(file: Place, data: bytes, temporary_folder: Path) -> None:
@@ -155,7 +167,8 @@ def _named_together(temporary_folder: Path) -> Iterator[Write]:
             return
         temporary = _temporary(temporary_folder)
         waiting.append((temporary, file))
-        temporary.write_bytes(data)
+        with _refusals_of(temporary, file):
+            temporary.write_bytes(data)
         if len(waiting) >= _FILES_TOGETHER:
             name_all()
 
@@ -163,7 +176,8 @@ def _named_together(temporary_folder: Path) -> Iterator[Write]:
         _sync_files(temporary for temporary, _ in waiting)
         for temporary, file in waiting:
             file.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(temporary, str(file))
+            with _refusals_of(temporary, file):
+                os.replace(temporary, str(file))
         waiting.clear()
 
     try:
@@ -200,7 +214,11 @@ def link_or_copy(source: Place, target: Place, temporary_folder: Path) -> None:
         with source.open("rb") as whole, written_whole(target, temporary_folder) as growing:
             shutil.copyfileobj(whole, growing)
     else:
-        os.replace(temporary, target)
+        try:
+            with _refusals_of(temporary, target):
+                os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _temporary(folder: Path) -> Path:

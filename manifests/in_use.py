@@ -26,7 +26,7 @@ from upath import UPath
 from manifests.durable import check_stays_inside
 from manifests.ledger import LedgerError
 from manifests.storage import Place
-from manifests.stores import list_folder, put, put_new, read_bytes, remove
+from manifests.stores import list_folder, only_plain, put, put_new, read_bytes, remove
 
 if os.name != "nt":
     import fcntl
@@ -130,13 +130,13 @@ def _owner(data: bytes) -> Owner | None:
 def _held_on_disk(out: Path) -> Iterator[None]:
     file = out / ".gramflow" / "lock"
     file.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    with open(os.open(file, flags, 0o666), "r+b") as lock:
+    made = os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    with open(file, "r+b", opener=lambda path, flags: only_plain(path, flags | made)) as lock:
         if os.name != "nt":
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise _refusal(out, _owner(file.read_bytes())) from None
+                raise _refusal(out, _owner(read_bytes(file))) from None
         lock.truncate()
         lock.write(_as_json(Owner.here()))
         lock.flush()

@@ -22,6 +22,7 @@ from flows.commands.console import (
     one_sentence_errors,
     say,
 )
+from flows.commands.options import FinishedArgument
 from flows.terminal import counted, file_size
 
 if TYPE_CHECKING:
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     from manifests.verification import Finding, Seen
 
 _SHOWN_OF_A_KIND = 20
-
-FinishedArgument = Annotated[
-    str, typer.Argument(help="The output folder of a finished run, or its URL.")
-]
 
 
 def verify(
@@ -53,15 +50,15 @@ def verify(
     with one_sentence_errors():
         from flows.sample import Sampled
         from manifests.exporters.finished import read_finished
-        from manifests.storage import place
+        from manifests.storage import whole_place
         from manifests.verification import Seen, set_aside
 
         seen, sampled = Seen(), None
         kinds: Counter[str] = Counter()
         aside = 0
-        with _nobody_writes(place(out), mend), error_console.status("reading files"):
+        with _nobody_writes(whole_place(out), mend), error_console.status("reading files"):
             # While a run writes its indexes there is no dataset: it is looked for only now.
-            dataset = read_finished(place(out))
+            dataset = read_finished(whole_place(out))
             if sample:
                 sampled = Sampled()
             for finding in _findings(dataset, seen, sample, sampled):
@@ -88,10 +85,10 @@ def replay(
         from manifests.durable import write_whole
         from manifests.exporters.finished import read_finished
         from manifests.images import UnusableImage
-        from manifests.storage import place
+        from manifests.storage import whole_place
         from manifests.stores import is_there, read_bytes
 
-        dataset = read_finished(place(out))
+        dataset = read_finished(whole_place(out))
         split, row = _row_of(dataset, variant_id)
         with error_console.status("making it again"):
             again = make_again(origins_of(dataset), row)
@@ -122,10 +119,10 @@ def report(out: FinishedArgument) -> None:
         from flows.report import write_report
         from manifests.exporters.finished import read_finished
         from manifests.in_use import in_use
-        from manifests.storage import place
+        from manifests.storage import whole_place
         from manifests.stores import names_in
 
-        folder = place(out)
+        folder = whole_place(out)
         if not names_in(folder / ".gramflow"):  # else a run may be about to write its dataset.json
             read_finished(folder)
         with in_use(folder), error_console.status("looking at the dataset"):
@@ -141,12 +138,12 @@ def prune(
     with one_sentence_errors():
         from manifests.in_use import in_use
         from manifests.pruning import prunable, remove
-        from manifests.storage import place
+        from manifests.storage import whole_place
         from manifests.stores import names_in
 
-        folder = place(out)
+        folder = whole_place(out)
         if not names_in(folder / ".gramflow" / "ledger"):
-            complain(f"{out}: expected the output folder of a run", WRONG_USE)
+            complain(f"{folder}: expected the output folder of a run", WRONG_USE)
         with in_use(folder):
             pruning = prunable(folder)
             shown: Counter[str] = Counter()

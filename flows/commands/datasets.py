@@ -19,7 +19,14 @@ from flows.commands.console import (
     out_console,
     say,
 )
-from flows.commands.options import EncoderOption, ManifestArgument, OutOption, WeightsOption
+from flows.commands.options import (
+    EncoderOption,
+    FinishedArgument,
+    ManifestArgument,
+    OutOption,
+    WeightsOption,
+    given,
+)
 from flows.commands.previewing import show_preview
 from flows.commands.running import run_manifest
 from flows.terminal import printable
@@ -73,7 +80,10 @@ def preview(
         int, typer.Option("-n", "--images", min=1, max=100, help="How many images.")
     ] = 12,
     out: Annotated[
-        Optional[str], typer.Option("--out", help="Folder of the preview, instead of OUT.preview.")
+        Optional[str],
+        typer.Option(
+            "--out", callback=given, help="Folder of the preview, instead of OUT.preview."
+        ),
     ] = None,
     encoder: EncoderOption = None,
     weights: WeightsOption = None,
@@ -144,7 +154,7 @@ def validate(manifest: ManifestArgument) -> None:
 
 
 def export(
-    out: Annotated[str, typer.Argument(help="The output folder of a finished run, or its URL.")],
+    out: FinishedArgument,
     formats: Annotated[
         list[str],
         typer.Option(
@@ -157,10 +167,10 @@ def export(
         from manifests.exporters.finished import read_finished
         from manifests.exporters.formats import export as export_formats
         from manifests.in_use import in_use
-        from manifests.storage import place
+        from manifests.storage import whole_place
         from manifests.stores import names_in
 
-        folder = place(out)
+        folder = whole_place(out)
         if not names_in(folder / ".gramflow"):  # else a run may be about to write its dataset.json
             read_finished(folder)
         with in_use(folder):
@@ -169,7 +179,9 @@ def export(
 
 
 def demo(
-    out: Annotated[str, typer.Option("--out", help="Folder of the demo.")] = "gramflow-demo",
+    out: Annotated[
+        str, typer.Option("--out", callback=given, help="Folder of the demo.")
+    ] = "gramflow-demo",
 ) -> None:
     """Make a small dataset from bundled photographs and painted styles, without network."""
     with one_sentence_errors():

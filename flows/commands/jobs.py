@@ -13,10 +13,13 @@ import typer
 from flows.commands.console import INTERRUPTED, SOME_FAILED, one_sentence_errors, say
 from flows.commands.options import (
     ENCODERS_HELP,
+    FolderOutOption,
     PresetOption,
     SizeOption,
     StrengthOption,
+    StyleOption,
     WeightsOption,
+    given,
 )
 from flows.commands.running import run_shown
 from flows.commands.stopping import is_of_signal
@@ -137,9 +140,11 @@ def trigger(
 
 
 def watch(
-    folder: Annotated[str, typer.Argument(help="Folder of content images, on a disk.")],
-    style: Annotated[str, typer.Option("--style", help="A style image or a folder of them.")],
-    out: Annotated[str, typer.Option("--out", help="Output folder, or its URL.")],
+    folder: Annotated[
+        str, typer.Argument(callback=given, help="Folder of content images, on a disk.")
+    ],
+    style: StyleOption,
+    out: FolderOutOption,
     encoder: Annotated[str, typer.Option("--encoder", help=ENCODERS_HELP)] = "compact",
     weights: WeightsOption = None,
     preset: PresetOption = "fast",
@@ -155,10 +160,12 @@ def watch(
         from flows.server import home_of, prefect_server
         from flows.watching import settled_images
         from manifests.readers.folders import image_files
-        from manifests.storage import place, place_on_disk
+        from manifests.storage import place_on_disk, whole_place
 
-        watched = place_on_disk(folder).absolute()
-        job = FolderJob(watched, place(style), place(out), preset, size, strength, encoder, weights)
+        watched = place_on_disk(folder)
+        job = FolderJob(
+            watched, whole_place(style), whole_place(out), preset, size, strength, encoder, weights
+        )
         manifest = job.write_manifest()
         if any(image_files(watched)):
             _checked(manifest)
