@@ -10,10 +10,12 @@ import errno
 import os
 import secrets
 import shutil
+import stat
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -82,6 +84,23 @@ def write_whole(file: Place, data: bytes, temporary_folder: Path) -> None:
         return
     with written_whole(file, temporary_folder) as growing:
         growing.write(data)
+
+
+def check_writable(file: Path) -> None:
+    """Refuse a file on a disk that could not be written, before the work whose result it is to be.
+
+    Raises:
+        OSError: naming the file.
+    """
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.stat(file).st_mode):  # which also refuses a name that is too long
+            raise IsADirectoryError(errno.EISDIR, "is a folder; expected a file", str(file))
+    folder = next(parent for parent in file.absolute().parents if parent.exists())
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        why = f"{folder} cannot be written to: {error.strerror}"
+        raise type(error)(error.errno, why, str(file)) from None
 
 
 def remove_durably(file: Place) -> None:

@@ -27,6 +27,7 @@ _TOO_BIG = (
 _TEXT_TAG = "tag:yaml.org,2002:str"
 _NUMBER_TAGS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 _MOST_DIGITS = 1_000
+_NO_LINES: Mapping[Field, int] = {}
 
 
 class _Bounded(yaml.SafeLoader):
@@ -93,8 +94,17 @@ def read_manifest(file: Path) -> ReadManifest:
     problems = list(_collect_lines(node, (), lines, str(file)))
     if problems:
         raise ManifestError(problems)
+    return manifest_of(construct_yaml(node, file), file, lines)
+
+
+def manifest_of(values: Any, file: Path, lines: Mapping[Field, int] = _NO_LINES) -> ReadManifest:
+    """A manifest of plain values, which are in a file or are to be.
+
+    Raises:
+        ManifestError: with every problem found.
+    """
     try:
-        manifest = Manifest.model_validate(construct_yaml(node, file))
+        manifest = Manifest.model_validate(values)
     except ValidationError as error:
         raise ManifestError(_problems(error, str(file), lines)) from None
     read = ReadManifest(manifest, file, lines)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from flows.commands.console import INTERRUPTED, SOME_FAILED, one_sentence_errors, say
+from flows.commands.console import INTERRUPTED, SOME_FAILED, error_console, one_sentence_errors, say
 from flows.commands.options import (
     ENCODERS_HELP,
     FolderOutOption,
@@ -166,9 +166,8 @@ def watch(
         job = FolderJob(
             watched, whole_place(style), whole_place(out), preset, size, strength, encoder, weights
         )
-        manifest = job.write_manifest()
-        if any(image_files(watched)):
-            _checked(manifest)
+        with job.said_as("--{}"), error_console.status("reading files"):
+            job.check(expect_images=any(image_files(watched)))
         with prefect_server(home_of(job.out)):
             say(f"watching {watched}; Ctrl-C ends it")
             try:
@@ -189,7 +188,8 @@ def _run_folder(job: FolderJob) -> int:
         from flows.dataset import stylize_dataset
         from flows.turns import WAIT_S
 
-        return stylize_dataset(job.write_manifest(), wait_s=WAIT_S)
+        with job.said_as("--{}"):
+            return stylize_dataset(job.write_manifest(), wait_s=WAIT_S)
 
     try:
         with one_sentence_errors():

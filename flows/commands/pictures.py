@@ -90,4 +90,7 @@ def folder(
 
         places = map(whole_place, (content_dir, style, out))
         job = FolderJob(*places, preset, size, strength, encoder, weights)
-        sys.exit(run_manifest(job.write_manifest()))
+        with job.said_as("--{}"):
+            with error_console.status("reading files"):
+                job.check()
+            sys.exit(run_manifest(job.write_manifest()))
