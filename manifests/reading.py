@@ -160,10 +160,12 @@ def parse_yaml(file: Place) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         what = ", ".join(part for part in (error.context, error.problem) if part)
-        kind = "" if isinstance(error, ComposerError) else "is not YAML: "
-        raise ManifestError([Problem(str(file), line, "", kind + what)]) from None
+        if not isinstance(error, ComposerError):
+            what = f"is not YAML: {what}; see its indents, and put odd text in quotes"
+        raise ManifestError([Problem(str(file), line, "", what)]) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # a wrong \U escape, say
-        raise ManifestError([Problem(str(file), None, "", f"is not YAML: {error}")]) from None
+        what = f"is not YAML: {' '.join(str(error).split())}; expected a YAML manifest, as text"
+        raise ManifestError([Problem(str(file), None, "", what)]) from None
     except RecursionError:
         raise ManifestError([Problem(str(file), None, "", "is nested too deeply")]) from None
 

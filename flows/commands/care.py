@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections import Counter
@@ -21,6 +20,7 @@ from flows.commands.console import (
     error_console,
     one_sentence_errors,
     say,
+    say_json,
 )
 from flows.commands.options import FinishedArgument
 from flows.terminal import counted, file_size
@@ -66,7 +66,7 @@ def verify(
                 if mend and (mended := set_aside(dataset, finding)):
                     finding, aside = mended, aside + 1
                 if as_json:
-                    print(json.dumps(asdict(finding), ensure_ascii=False))
+                    say_json(asdict(finding))
                 elif kinds[finding.kind] <= _SHOWN_OF_A_KIND:
                     say(str(finding))
         _summary(dataset.out, seen, sampled, kinds, aside, as_json)
@@ -208,7 +208,7 @@ def _summary(
     if as_json:
         again = None if sampled is None else asdict(sampled)
         there = {"images": seen.images, "objects": seen.objects, "sampled": again}
-        print(json.dumps({**there, "problems": dict(kinds), "set_aside": aside}))
+        say_json({**there, "problems": dict(kinds), "set_aside": aside})
         return
     _say_how_many_more(kinds)
     counts = {"image": seen.images, "object": seen.objects, "problem": kinds.total()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -16,8 +15,9 @@ from flows.commands.console import (
     complain,
     error_console,
     one_sentence_errors,
-    out_console,
     say,
+    say_json,
+    say_table,
 )
 from flows.commands.options import (
     EncoderOption,
@@ -59,7 +59,7 @@ def run(
     ] = None,
 ) -> None:
     """Make every image of the manifest that is not there yet. Interrupt and repeat as you like."""
-    with one_sentence_errors():
+    with one_sentence_errors(goes_on=True):
         status = run_manifest(
             manifest,
             out,
@@ -111,7 +111,7 @@ def plan(
         if as_json:
             with error_console.status("making some on trial"):
                 left = estimate(job)
-            print(json.dumps(described(job, counts, left), ensure_ascii=False))
+            say_json(described(job, counts, left))
             return
         title = printable(f"{job.plan.manifest.name} → {job.out}")
         table = Table(title=Text(title), title_justify="left")
@@ -127,7 +127,7 @@ def plan(
             ("orphan", counts.orphan, "their content image is no longer named; set aside"),
         ):
             table.add_row(name, f"{count:,}", meaning)
-        out_console.print(table)
+        say_table(table)
         if counts.new:
             with error_console.status("making some on trial"):
                 left = estimate(job)
@@ -184,7 +184,7 @@ def demo(
     ] = "gramflow-demo",
 ) -> None:
     """Make a small dataset from bundled photographs and painted styles, without network."""
-    with one_sentence_errors():
+    with one_sentence_errors(goes_on=True):
         from flows.demo import prepare_demo
         from manifests.storage import place_on_disk
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from flows.commands.console import out_console, say
+from flows.commands.console import say, say_table
 from flows.estimate import Estimate, Range
 from flows.job import Job
 from flows.terminal import counted, duration, file_size
@@ -24,7 +24,7 @@ def say_estimate(left: Estimate) -> None:
     table.add_row("time", *map(duration, _figures(left.seconds)))
     table.add_row("GPU-hours" if left.gpus else "processor-hours", *map(_hours, _figures(hours)))
     table.add_row("disk", *map(file_size, _figures(left.disk_bytes)))
-    out_console.print(table)
+    say_table(table)
     on = f"on {left.gpus} GPUs" if left.gpus > 1 else "on one GPU" if left.gpus else "without a GPU"
     seen = []
     if left.pairs_tried:

@@ -58,7 +58,7 @@ def serve(
     timezone: TimezoneOption = None,
 ) -> None:
     """Run a manifest by a schedule, or when it is triggered, for as long as this command runs."""
-    with one_sentence_errors():
+    with one_sentence_errors(goes_on=True):
         from flows.commands.attended import server_failures
         from flows.server import home_of, prefect_server
 
@@ -155,7 +155,7 @@ def watch(
     ] = 3.0,
 ) -> None:
     """Stylize what is in a folder, and then what comes into it, until interrupted."""
-    with one_sentence_errors():
+    with one_sentence_errors(goes_on=True):
         from flows.folder import FolderJob
         from flows.server import home_of, prefect_server
         from flows.watching import settled_images
@@ -192,7 +192,7 @@ def _run_folder(job: FolderJob) -> int:
             return stylize_dataset(job.write_manifest(), wait_s=WAIT_S)
 
     try:
-        with one_sentence_errors():
+        with one_sentence_errors(goes_on=True):
             return run_shown(run)
     except SystemExit as ended:  # whatever it was, the next run may go through
         return int(ended.code or 0)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from flows.commands.console import one_sentence_errors, say
+from flows.commands.console import one_sentence_errors, say, say_json
 from flows.commands.options import given
 
 
@@ -25,7 +24,7 @@ def status(
 
         found = status_of(whole_place(out))
         if as_json:
-            print(json.dumps(asdict(found), ensure_ascii=False))
+            say_json(asdict(found))
             return
         for line in lines_of(found):
             say(line)

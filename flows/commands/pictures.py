@@ -84,7 +84,7 @@ def folder(
     strength: StrengthOption = 1.0,
 ) -> None:
     """Stylize a folder on demand; done again, it does only what is new or changed."""
-    with one_sentence_errors():
+    with one_sentence_errors(goes_on=True):
         from flows.folder import FolderJob
         from manifests.storage import whole_place
 

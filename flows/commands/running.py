@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -74,7 +74,10 @@ def run_manifest(
         )
 
     try:
-        with prefect_server(home_of(output_folder(read)), meanwhile=checked):
+        with ExitStack() as server:
+            with error_console.status("reading files, starting Prefect's server"):
+                home = home_of(output_folder(read))
+                server.enter_context(prefect_server(home, meanwhile=checked))
             return run_shown(run)
     except _Done as done:
         say(f"0 of {counted(done.summary.dataset, 'image')} to make")
@@ -98,7 +101,7 @@ def _nothing_to_do(read: ReadManifest, retry_failed: bool) -> Summary | None:
     out = output_folder(read)
     if not is_perhaps_settled(out):
         return None
-    with in_use(out), error_console.status("reading files"):
+    with in_use(out):
         return nothing_to_do(prepare(read), retry_failed)
 
 

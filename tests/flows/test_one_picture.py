@@ -177,7 +177,9 @@ def test_what_cannot_be_written_is_refused_before_anything_is_optimised(
             preserve_color="no",
             console=Console(quiet=True),
         )
-    assert re.search(expected, f"{getattr(caught.value, 'filename', None)}: {caught.value}")
+    error = caught.value
+    said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+    assert re.search(expected, said), said
     assert before == {file: file.read_bytes() for file in tmp_path.glob("*.png") if file.is_file()}
 
 
