@@ -18,10 +18,17 @@ from rich.table import Table
 from flows.terminal import printable
 from manifests.errors import ManifestError, few_of_each_kind
 
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Rich would end whatever thread writes; whose command it is has to say what becomes."""
+        raise  # the error that is being handled
+
+
 # Rich leaves bold and italic in, which are escapes like colours.
 _COLORS = None if os.environ.get("NO_COLOR") else "auto"
-out_console = Console(color_system=_COLORS)
-error_console = Console(stderr=True, color_system=_COLORS)
+out_console = _Console(color_system=_COLORS)
+error_console = _Console(stderr=True, color_system=_COLORS)
 
 SOME_FAILED = 1
 WRONG_USE = 2
