@@ -52,6 +52,7 @@ def test_validate_shows_every_problem_with_its_line(job: JobFolder) -> None:
         "job.yaml:7: stylize.override.learning_rate: learning_rate: expected a number > 0, got -1",
         "job.yaml:10: augment.recipes.a[0].Rotate: Rotate has no argument limt",
         "job.yaml:11: augment.recipes.b[0].Rotat: Rotat is no transform",
+        "8-bit images; did you mean Rotate?",
     ):
         assert place in output
 
@@ -300,6 +301,21 @@ def test_commands_in_the_output_folder_take_it_as_a_point(
     assert f"{job.out}: 36 images" in said("verify", ".")[1]
     assert f"report: {job.out}/report.html" in said("report", "../out/.")[1]
     assert said("preview", job.manifest, "--out", "")[0] == 2
+
+
+def test_a_folder_may_be_the_present_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_some(tmp_path / "birds")
+    write_some(tmp_path / "styles")
+    monkeypatch.chdir(tmp_path / "birds")
+    options = ("--style", "../styles", "--out", "../out", "--encoder", "random", "--size", "32")
+    status, output = said("folder", ".", *options)
+    assert status == 0, output
+    assert f"1 image in {tmp_path}/out (1 made in this run)" in output
+    written = (tmp_path / "out" / ".gramflow" / "folder.yaml").read_text()
+    assert "name: birds\n" in written
+    assert ".." not in written
+    said_of_folder = (2, "error: .: is a folder; expected an image")
+    assert said("stylize", ".", "../styles/image.png", "-o", "x.png") == said_of_folder
 
 
 def write_some(folder: Path) -> None:

@@ -17,6 +17,8 @@ from tests.manifests.exporters.finished import made, write_finished
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs a shell and /dev/full")
 
+LINES = ("gramflow schema", "gramflow verify .", "gramflow verify . --json")
+
 
 def shell(line: str, folder: Path, **environment: Any) -> tuple[int, str, str]:
     """Exit status, output and errors of a line of bash in which `gramflow` is the command."""
@@ -58,18 +60,14 @@ def test_status_as_json_is_json_in_any_encoding(job: JobFolder) -> None:
         assert json.loads(output)["out"] == str(job.folder / "überall→"), output
 
 
-@pytest.mark.parametrize(
-    "line", ["gramflow schema", "gramflow verify .", "gramflow verify . --json"]
-)
+@pytest.mark.parametrize("line", LINES)
 def test_a_pipe_that_nobody_reads_ends_a_command_in_silence(dataset: Path, line: str) -> None:
     status, output, errors = shell(f"(sleep 0.3; {line}) | exec 0<&-", dataset)
     assert (output, errors) == ("", "")
     assert status in (1, 141)
 
 
-@pytest.mark.parametrize(
-    "line", ["gramflow schema", "gramflow verify .", "gramflow verify . --json"]
-)
+@pytest.mark.parametrize("line", LINES)
 def test_a_full_device_is_one_sentence(dataset: Path, line: str) -> None:
     status, _, errors = shell(f"{line} >/dev/full", dataset)
     assert (status, errors) == (2, "error: standard output: No space left on device\n")
