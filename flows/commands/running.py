@@ -75,7 +75,8 @@ def run_manifest(
 
     try:
         with ExitStack() as server:
-            with error_console.status("reading files, starting Prefect's server"):
+            starting = "" if is_users_server else ", starting Prefect's server"
+            with error_console.status(f"reading files{starting}"):
                 home = home_of(output_folder(read))
                 server.enter_context(prefect_server(home, meanwhile=checked))
             return run_shown(run)
