@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from flows.loss_curves import Point
+from flows.axes import Axis, by_decades, number
+from flows.loss_curves import LINES, Point
 
 _WIDTH_PX, _HEIGHT_PX = 960, 540
 _SUPERSAMPLE = 3  # Drawn this much larger, then shrunk to soften its edges.
@@ -18,17 +18,18 @@ _LEGEND_PX = 214  # from one entry to the next
 _SCALE_NAME_PX = 56
 _TEXT_PX, _SMALL_PX = 17, 15
 _INK, _PALE_INK, _GRID, _PAPER = "#1b1b1f", "#5c5f66", "#dfe1e6", "#ffffff"
-# Okabe and Ito's, which the colour-blind tell apart; the total is drawn first, below its terms.
-_LINES = (
-    ("total", "total", _INK, 5.0),
-    ("style", "style", "#d55e00", 2.6),
-    ("content", "content", "#0072b2", 2.6),
-    ("total_variation", "total variation", "#009e73", 2.6),
-)
+# Okabe and Ito's, which the colour-blind tell apart; and how wide.
+_LOOKS = {
+    "total": (_INK, 5.0),
+    "content": ("#0072b2", 2.6),
+    "style": ("#d55e00", 2.6),
+    "total_variation": ("#009e73", 2.6),
+}
 # A content loss begins at rounding errors where the image begins as the content: they lie below.
 _MOST_DECADES = 5
-_FEW_DECADES = 2.5
 _MOST_TICKS = 8
+# Lower than the axis, where a line is cut off.
+_BELOW = -1.0
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,20 @@ class _Axes:
 
     Attributes:
         last: the last iteration.
-        low, high: losses at the bottom and at the top; their logarithms are what is even.
     """
 
     last: int
-    low: float
-    high: float
+    losses: Axis
 
     def x(self, iteration: float) -> float:
         share = (iteration - 1) / max(1, self.last - 1)
         return (_LEFT_PX + share * (_RIGHT_PX - _LEFT_PX)) * _SUPERSAMPLE
 
-    def y(self, loss: float) -> float:
-        share = math.log(loss / self.low) / math.log(self.high / self.low)
+    def y(self, share: float) -> float:
         return (_BOTTOM_PX - share * (_BOTTOM_PX - _TOP_PX)) * _SUPERSAMPLE
+
+    def y_of(self, loss: float) -> float:
+        return self.y(max(self.losses.share(loss), _BELOW) if loss > 0 else _BELOW)
 
 
 def curve_picture(points: Sequence[Point]) -> Image.Image:
@@ -68,39 +69,20 @@ def curve_picture(points: Sequence[Point]) -> Image.Image:
     axes = _axes(points)
     _draw_axes(picture, draw, axes)
     _draw_scales(draw, axes, points)
-    for place, (name, shown, color, width_px) in enumerate(_LINES):
+    for place, name in enumerate(LINES):
+        color, width_px = _LOOKS[name]
         losses = [getattr(point, name) for point in points]
         _draw_line(picture, axes, points, losses, color, width_px)
-        _draw_legend(draw, axes, place, shown, color, losses)
+        _draw_legend(draw, axes, place, name.replace("_", " "), color, losses)
     return picture.resize((_WIDTH_PX, _HEIGHT_PX), Image.Resampling.LANCZOS)
 
 
 def _axes(points: Sequence[Point]) -> _Axes:
-    losses = [getattr(point, name) for point in points for name, *_ in _LINES]
+    losses = [getattr(point, name) for point in points for name in LINES]
     positive = [loss for loss in losses if loss > 0] or [1.0]
     most = max(positive)
     least = min(loss for loss in positive if loss >= most / 10**_MOST_DECADES)
-    return _Axes(points[-1].iteration, *_round_limits(least, most))
-
-
-def _round_limits(least: float, most: float) -> tuple[float, float]:
-    """The nearest ticks that are outside; a flat line lies between two."""
-    low = max(mark for mark in _marks_around(least) if mark <= least)
-    high = min(mark for mark in _marks_around(most) if mark > most)
-    return low, high
-
-
-def _marks_around(loss: float) -> list[float]:
-    power = math.floor(math.log10(loss))
-    return [m * 10.0**near for near in range(power - 1, power + 2) for m in (1, 2, 5)]
-
-
-def _loss_ticks(axes: _Axes) -> list[float]:
-    few = math.log10(axes.high / axes.low) <= _FEW_DECADES
-    powers = range(math.floor(math.log10(axes.low)), math.ceil(math.log10(axes.high)) + 1)
-    ticks = (m * 10.0**power for power in powers for m in ((1, 2, 5) if few else (1,)))
-    slack = 1.0001
-    return [tick for tick in ticks if axes.low / slack <= tick <= axes.high * slack]
+    return _Axes(points[-1].iteration, by_decades(least, most, _MOST_TICKS))
 
 
 def _iteration_ticks(last: int) -> list[int]:
@@ -111,10 +93,12 @@ def _iteration_ticks(last: int) -> list[int]:
 
 def _draw_axes(picture: Image.Image, draw: ImageDraw.ImageDraw, axes: _Axes) -> None:
     left, right = axes.x(1), _RIGHT_PX * _SUPERSAMPLE
-    for tick in _loss_ticks(axes):
-        y = axes.y(tick)
+    # First, for its strip of paper would cut off wide numbers.
+    _write_upwards(picture, "weighted loss")
+    for text, share in axes.losses.ticks:
+        y = axes.y(share)
         draw.line((left, y, right, y), fill=_GRID, width=_SUPERSAMPLE)
-        _write(draw, (left - _px(10), y), f"{tick:g}", anchor="rm")
+        _write(draw, (left - _px(10), y), text, anchor="rm")
     bottom = _BOTTOM_PX * _SUPERSAMPLE
     draw.line((left, bottom, right, bottom), fill=_PALE_INK, width=_SUPERSAMPLE)
     for iteration in _iteration_ticks(axes.last):
@@ -122,7 +106,6 @@ def _draw_axes(picture: Image.Image, draw: ImageDraw.ImageDraw, axes: _Axes) -> 
         draw.line((x, bottom, x, bottom + _px(6)), fill=_PALE_INK, width=_SUPERSAMPLE)
         _write(draw, (x, bottom + _px(10)), str(iteration), anchor="mt")
     _write(draw, ((left + right) / 2, _px(_HEIGHT_PX - 8)), "iteration", anchor="mb")
-    _write_upwards(picture, "weighted loss")
 
 
 def _draw_scales(draw: ImageDraw.ImageDraw, axes: _Axes, points: Sequence[Point]) -> None:
@@ -150,10 +133,9 @@ def _draw_line(
     """The losses of one term, from scale to scale; what is below the axis is cut off at it."""
     mask = Image.new("L", picture.size)
     draw = ImageDraw.Draw(mask)
-    floor = axes.low / 10**_MOST_DECADES
     width = width_px * _SUPERSAMPLE
     for _, of_scale in groupby(zip(points, losses), lambda one: one[0].long_side_px):
-        places = [(axes.x(point.iteration), axes.y(max(loss, floor))) for point, loss in of_scale]
+        places = [(axes.x(point.iteration), axes.y_of(loss)) for point, loss in of_scale]
         draw.line(places, fill=255, width=round(width), joint="curve")
         for x, y in (places[0], places[-1]):
             draw.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=255)
@@ -175,8 +157,8 @@ def _draw_legend(
     draw.rounded_rectangle(tuple(map(_px, swatch)), _px(3), fill=color)
     at = _px(left + 30), _px(middle)
     _write(draw, at, shown, anchor="lm", size_px=_TEXT_PX, ink=_INK)
-    values = f"{losses[0]:.3g} to {losses[-1]:.3g}" if any(losses) else "0"
-    if 0 < max(losses) < axes.low:
+    values = f"{number(losses[0])} to {number(losses[-1])}" if any(losses) else "0"
+    if 0 < max(losses) < axes.losses.low:
         values += ", below"
     _write(draw, (at[0], _px(middle + 23)), values, anchor="lm")
 

@@ -42,7 +42,7 @@ from flows.progress import (
 )
 from flows.reading import output_folder, read_for_run
 from flows.report import REPORT, write_report
-from flows.run_file import Outcome, kept_in_file
+from flows.run_file import kept_in_file, outcome_of
 from flows.server import expect_task_records
 from flows.standing import Reckoning
 from flows.summary import Summary
@@ -62,6 +62,7 @@ from manifests.errors import ManifestError
 from manifests.export import Exported, export_imagefolder
 from manifests.exporters.formats import export, formats_there, remove_exports_inside
 from manifests.extent import extent_of
+from manifests.preview_mark import take_mark_off
 from manifests.reading import read_manifest
 from manifests.settled import unsettle
 from manifests.storage import place
@@ -158,7 +159,7 @@ def stylize_dataset(
                 # Chunks that are underway, in other threads, end at once too.
                 control.stop.set()
                 raise
-            told_file(_outcome(summary))
+            told_file(outcome_of(summary))
             told_page(_page_outcome(summary))
         return ended(keep(summary))
 
@@ -181,6 +182,7 @@ def _make(
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
     extent = extent_of(job.chunks, todo, job.workshop.work, limit)
     control.tell(Started(extent.images, extent.to_do, extent.pairs, extent.work, extent.tasks))
+    take_mark_off(job.out)
     unsettle(job.out)
 
     tally = _Tally()
@@ -215,7 +217,7 @@ def _make(
         if exported.images:
             exports = _export_formats(job, check_in_use)
             check_in_use()
-            report = str(write_report(job.out))
+            report = str(write_report(job.out, asks_stores=True))
         else:
             remove_exports_inside(job.out)
             remove_durably(job.out / REPORT)
@@ -250,15 +252,6 @@ def _make(
 def ended(summary: Summary) -> Any:
     """For a flow to return: whoever called it gets the summary, Prefect's page its sentence."""
     return Completed(data=summary, message=str(summary))
-
-
-def _outcome(summary: Summary) -> Outcome:
-    return Outcome(
-        end="stopped" if summary.stopped else "finished",
-        dataset=summary.dataset,
-        left=summary.left,
-        failures=len(summary.failures),
-    )
 
 
 def _page_outcome(summary: Summary) -> PageOutcome:
@@ -323,7 +316,7 @@ class _Run:
 
 
 @task(name="chunk", cache_policy=NO_CACHE, persist_result=False)
-def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
+def _chunk_task(run: _Run, chunk: Chunk, is_first: bool) -> State[Any] | None:
     if not run.workers.tell_stages:
         run.control.tell(InStage(chunk.number, chunk.images, "away"))
     began_s = time.monotonic()
@@ -338,7 +331,7 @@ def _chunk_task(run: _Run, chunk: Chunk) -> State[Any] | None:
         return Failed(message=f"{type(error).__name__}: {error}")
     finally:
         run.control.tell(InStage(chunk.number, chunk.images, None))
-    run.budget.took(done.work, time.monotonic() - began_s)
+    run.budget.took(done.work, chunk.pairs > 0, time.monotonic() - began_s, is_first)
     run.tally.add(done)
     run.control.tell(done)
     return None
@@ -350,13 +343,15 @@ def _run_chunks(run: _Run, chunks: Iterable[Chunk]) -> None:
     futures: list[PrefectFuture[Any]] = []
     for chunk in chunks:
         places.acquire()
-        if run.control.stop.is_set() or not run.budget.allows(run.work_of(chunk)):
+        is_stopped = run.control.stop.is_set()
+        if is_stopped or not run.budget.allows(run.work_of(chunk), chunk.pairs > 0):
             break
+        number = next(run.numbers)
         named = _chunk_task.with_options(
-            task_run_name=f"stylize {run.name} · chunk {next(run.numbers)}/{run.chunks}"
+            task_run_name=f"stylize {run.name} · chunk {number}/{run.chunks}"
         )
         expect_task_records()
-        future = named.submit(quote(run), quote(chunk))
+        future = named.submit(quote(run), quote(chunk), is_first=number <= run.workers.places)
         future.add_done_callback(lambda _: places.release())
         futures.append(future)
     for future in futures:

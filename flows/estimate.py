@@ -11,6 +11,7 @@ from math import sqrt
 
 from flows.engine import CORES
 from flows.job import Job
+from flows.progress import Control
 from flows.trial import Trial, try_out
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
@@ -30,6 +31,9 @@ class Range:
     def times(self, factor: float) -> Range:
         return Range(self.low * factor, self.likely * factor, self.high * factor)
 
+    def figures(self) -> tuple[float, float, float]:
+        return self.low, self.likely, self.high
+
 
 # Until the first image is made and after the last: processes, the server, indexes.
 _AROUND_S = (3.0, 7.0, 15.0)
@@ -42,6 +46,8 @@ _LEAST_SHARE, _LIKELY_SHARE = 0.4, 0.85
 _TRIED_PAIRS, _TRIED_PHOTOGRAPHS = 12, 4
 _KEPT_SHAPES, _KEPT_OF_A_SHAPE = 64, 64
 _RECORDS_READ = 50
+# Columns of a pair's row that tell how early it stopped.
+_SAID = frozenset({"pair_id", "stylize_parameters", "iterations"})
 # The row in the ledger, and again in metadata.jsonl and, packed, in Parquet.
 _TIMES_A_ROW_IS_WRITTEN = Range(1.9, 2.1, 2.4)
 # dataset.json, croissant.json and the heads of Parquet files.
@@ -79,16 +85,19 @@ class Estimate:
         return self.seconds.times(0 if self.gpus else CORES / 3600)
 
 
-def estimate(job: Job) -> Estimate:
+def estimate(job: Job, control: Control) -> Estimate:
     """Time and disk for the images that are not done, from trials of about 10 seconds.
 
     Pairs that are on record tell how early the others will stop.
+
+    Raises:
+        Stopped: the user asked to stop.
     """
-    left = _left(job)
+    left = _left(job, control)
     gpus = sum(device.type == "cuda" for device in job.devices)
     if not left.images:
         return Estimate(0, 0, _NOTHING, _NOTHING, gpus, 0, 0)
-    trial = try_out(job, _pairs_to_try(job, left), _photographs_to_try(left))
+    trial = try_out(job, _pairs_to_try(job, left), _photographs_to_try(left), control)
     iterations, on_record = _iterations_on_record(job) if left.pairs else (0.0, 0)
     optimising = _NOTHING
     if left.pairs:
@@ -130,12 +139,13 @@ class _Left:
         return self.stylized[0] + self.others[0]
 
 
-def _left(job: Job) -> _Left:
+def _left(job: Job, control: Control) -> _Left:
     """One walk through the plan, with the chunks given to lanes as they get free."""
     todo = Todo(job.ledger.ids(), FilesOnDisk(job.out))
     left = _Left()
     lanes = [0.0] * (job.lanes.count * len(job.devices))
     for chunk in job.chunks():
+        control.check()
         work = 0
         for base in chunk.bases:
             if base.style is not None:
@@ -201,11 +211,12 @@ def _iterations_on_record(job: Job) -> tuple[float, int]:
     wanted = json.loads(json.dumps(parameters))  # as rows have it: lists for tuples
     iterations: dict[str, int] = {}
     for row in job.ledger.rows_of_some(_RECORDS_READ):
-        if row.get("encoder_sha256") != job.plan.engine.encoder_sha256:
+        # An older version may have written rows that do not say all of it.
+        if row.get("encoder_sha256") != job.plan.engine.encoder_sha256 or not row.keys() >= _SAID:
             continue
         # With the strength, which is the pair's own.
         made_with = json.loads(row["stylize_parameters"])
-        if made_with == wanted | {"strength": made_with["strength"]}:
+        if made_with == wanted | {"strength": made_with.get("strength")}:
             iterations[row["pair_id"]] = row["iterations"]
     return (statistics.fmean(iterations.values()) if iterations else 0.0), len(iterations)
 
@@ -245,7 +256,7 @@ def _seconds(job: Job, optimising: Range, beside_s: float) -> Range:
     beside = _around(beside_s / CORES, 0.0, 1, 1)
     whole = [
         (max(a, b) if job.devices[0].type == "cuda" else a + b) + around
-        for a, b, around in zip(_figures(optimising), _figures(beside), _AROUND_S)
+        for a, b, around in zip(optimising.figures(), beside.figures(), _AROUND_S)
     ]
     return Range(*whole)
 
@@ -271,7 +282,7 @@ def _disk(job: Job, trial: Trial, left: _Left) -> Range:
                     pixels * copies
                 )
             )
-    return Range(*map(sum, zip(*map(_figures, ranges))))
+    return Range(*map(sum, zip(*map(Range.figures, ranges))))
 
 
 def _grams_bytes(job: Job, left: _Left) -> float:
@@ -301,7 +312,3 @@ def _spread_of(rates: Sequence[float]) -> float:
     if len(rates) < 3:
         return _USUAL_SPREAD
     return statistics.stdev(rates) / statistics.fmean(rates)
-
-
-def _figures(of: Range) -> tuple[float, float, float]:
-    return of.low, of.likely, of.high

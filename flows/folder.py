@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,5 +129,7 @@ class FolderJob:
 
 
 def _plain(name: str) -> str:
-    """A folder's name as that of a manifest, of which every character is allowed."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-._") or "folder"
+    """A folder's name as that of a manifest, of which every character is allowed: ete for été."""
+    decomposed = unicodedata.normalize("NFKD", name)
+    without_accents = "".join(one for one in decomposed if not unicodedata.combining(one))
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", without_accents).strip("-._") or "folder"

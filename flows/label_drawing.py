@@ -9,12 +9,13 @@ from PIL import Image, ImageDraw
 
 from augment.shapes import shape_of
 from flows.colours import Rgb, colour
+from flows.keypoints import Point, drawn_keypoints
 from flows.load import Pixels
-from manifests.labels import NOT_LABELLED, OCCLUDED, Category, Object
+from manifests.labels import Category, Object
 
 # Drawn this much larger and shrunk, so that lines are smooth.
 _SUPERSAMPLE = 2
-_LINE_PX, _DOT_PX = 1.6, 2.4
+_LINE_PX, _DOT_PX = 1.6, 3.0
 _AREA_OPACITY, _MASK_OPACITY = 80, 120
 # Of a semantic mask: no class, and what many datasets leave unlabelled.
 _CLEAR_CLASSES = (0, 255)
@@ -93,25 +94,18 @@ def _draw_keypoints(
     scale: tuple[float, float],
 ) -> None:
     """Bones, and a dot for each keypoint: filled where it is visible."""
-    there = {
-        place: (x * scale[0], y * scale[1], visibility)
-        for place, (x, y, visibility) in enumerate(one.keypoints)
-        if visibility != NOT_LABELLED
-    }
-    for first, second in category.skeleton:
-        if first in there and second in there:
-            ends = [*there[first][:2], *there[second][:2]]
-            draw.line(ends, fill=(*rgb, 255), width=round(_LINE_PX * _SUPERSAMPLE))
-    radius_px = _DOT_PX * _SUPERSAMPLE
-    for x, y, visibility in there.values():
-        inner = (*rgb, 255) if visibility != OCCLUDED else (255, 255, 255, 255)
-        outline = (255, 255, 255, 255) if visibility != OCCLUDED else (*rgb, 255)
-        draw.ellipse(
-            (x - radius_px, y - radius_px, x + radius_px, y + radius_px),
-            fill=inner,
-            outline=outline,
-            width=_SUPERSAMPLE,
-        )
+    drawn, ink = drawn_keypoints(one, category), (*rgb, 255)
+    width_px, radius_px = round(_LINE_PX * _SUPERSAMPLE), _DOT_PX * _SUPERSAMPLE
+
+    def scaled(point: Point) -> Point:
+        return point[0] * scale[0], point[1] * scale[1]
+
+    for ends in drawn.bones:
+        draw.line([*map(scaled, ends)], fill=ink, width=width_px)
+    for points, inner in ((drawn.visible, ink), (drawn.occluded, (255, 255, 255, 255))):
+        for x, y in map(scaled, points):
+            dot = x - radius_px, y - radius_px, x + radius_px, y + radius_px
+            draw.ellipse(dot, inner, ink, width=width_px)
 
 
 def _box_area(one: Object) -> float:

@@ -1,15 +1,17 @@
-"""How the losses of pairs fall from iteration to iteration, kept as a listener hears of them."""
+"""How the losses of a pair fall from iteration to iteration, kept as a listener hears of them."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from nst_core import Progress
+if TYPE_CHECKING:  # a report is written without torch
+    from nst_core import Progress
 
 MOST_POINTS_ON_RECORD = 40
-LINES = ("content", "style", "total_variation", "total")
+# The total first: it is drawn below its terms.
+LINES = ("total", "content", "style", "total_variation")
 _SIGNIFICANT_DIGITS = 4
 
 
@@ -30,33 +32,33 @@ class Point:
     long_side_px: int
 
 
-class LossCurves:
-    """The curve of each pair that is optimised."""
+class LossCurve:
+    """The curve of the first of the pairs that are optimised."""
 
     def __init__(self) -> None:
-        self._points: dict[int, list[Point]] = defaultdict(list)
+        self._points: list[Point] = []
 
     def hear(self, progress: Progress) -> None:
         """Take down what a listener is told."""
-        long_side_px = max(progress.height, progress.width)
-        for place, pair in enumerate(progress.pairs):
-            point = Point(
-                progress.iterations[place],
-                progress.content_term[place],
-                progress.style_term[place],
-                progress.total_variation_term[place],
-                progress.total_loss[place],
-                long_side_px,
-            )
-            points = self._points[pair]
-            # A pair that begins a scale again, or all of it, has not been there before.
-            while points and points[-1].iteration >= point.iteration:
-                points.pop()
-            points.append(point)
+        if 0 not in progress.pairs:
+            return
+        place = progress.pairs.index(0)
+        point = Point(
+            progress.iterations[place],
+            progress.content_term[place],
+            progress.style_term[place],
+            progress.total_variation_term[place],
+            progress.total_loss[place],
+            max(progress.height, progress.width),
+        )
+        # A pair that begins a scale again, or all of it, has not been there before.
+        while self._points and self._points[-1].iteration >= point.iteration:
+            self._points.pop()
+        self._points.append(point)
 
-    def of_pair(self, pair: int) -> tuple[Point, ...]:
-        """The curve of the pair at this place in the list that is optimised."""
-        return tuple(self._points[pair])
+    @property
+    def points(self) -> tuple[Point, ...]:
+        return tuple(self._points)
 
 
 def thinned(points: Sequence[Point], most: int = MOST_POINTS_ON_RECORD) -> tuple[Point, ...]:

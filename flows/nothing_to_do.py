@@ -1,4 +1,4 @@
-"""A run that finds everything there: seen before a server is started and indexes are written."""
+"""A run that finds everything there: seen before indexes are written."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from flows.curve_plot import curve_picture
 from flows.engine import choose_device
 from flows.load import STYLE_LONG_SIDE_PX, as_pixels, as_tensor
-from flows.loss_curves import LossCurves
+from flows.loss_curves import LossCurve
 from flows.trace import Trace, animation
 from manifests.durable import check_writable, write_whole
 from manifests.images import (
@@ -72,7 +72,7 @@ def stylize_picture(
     content_image = _opened(content, resolved.size)
     style_image = _opened(style, STYLE_LONG_SIDE_PX)
     stylizer = Stylizer(load_encoder(encoder, weights), resolved, choose_device())
-    traced, curves = Trace(trace_every), LossCurves()
+    traced, losses = Trace(trace_every), LossCurve()
     with Progress(
         TextColumn("optimising"),
         BarColumn(),
@@ -85,7 +85,7 @@ def stylize_picture(
 
         def on_progress(told: NstProgress) -> None:
             progress.update(task, completed=told.iterations[0], total=told.of)
-            curves.hear(told)
+            losses.hear(told)
             if trace is not None:
                 traced.hear(told)
 
@@ -102,7 +102,7 @@ def stylize_picture(
     _write(output, encode_image(image, _FORMATS[output.suffix.lower()], _QUALITY))
     if trace is not None:
         _write(trace, animation(traced.frames, image))
-    points = curves.of_pair(0)
+    points = losses.points
     if curve is not None:
         plot = BytesIO()
         curve_picture(points).save(plot, "PNG", optimize=True)

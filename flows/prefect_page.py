@@ -10,8 +10,9 @@ import json
 import re
 import string
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -19,12 +20,15 @@ from urllib.parse import quote
 from uuid import UUID
 
 from prefect import get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.runtime import flow_run
 
 from flows.repeated import repeated
+from flows.report import REPORT
 from flows.standing import Reckoning, Standing
-from flows.terminal import counted, doing, facts_of, printable, stages_of
+from flows.telling import doing, facts_of, stages_of
+from flows.wording import counted, printable
 from manifests.storage import Place
 from manifests.stores import is_there
 
@@ -63,19 +67,25 @@ def on_page(name: str, out: Place, reckoning: Reckoning) -> Iterator[Callable[[P
     Yields:
         A function to call with the outcome.
     """
-    client, run_id = get_client(sync_client=True), UUID(flow_run.id)
+    # Of this thread's flow; all else is asked for where it may fail.
+    run_id = flow_run.id
+    held = ExitStack()
     progress: list[UUID] = []
     outcomes: list[PageOutcome] = []
+
+    @cache
+    def client() -> SyncPrefectClient:
+        return held.enter_context(get_client(sync_client=True))
 
     def create(type_: str, what: str, data: str | float, description: str | None = None) -> UUID:
         artifact = ArtifactCreate(
             type=type_,
             key=_key(f"{name}-{what}"),
-            flow_run_id=run_id,
+            flow_run_id=UUID(run_id),
             data=data,
             description=description,
         )
-        return client.create_artifact(artifact).id
+        return client().create_artifact(artifact).id
 
     def show() -> None:
         standing = reckoning.standing()
@@ -84,7 +94,7 @@ def on_page(name: str, out: Place, reckoning: Reckoning) -> Iterator[Callable[[P
         percent = round(100 * standing.share, 1)
         text = escaped(outcomes[0].text) if outcomes else _described(standing)
         if progress:
-            client.update_artifact(progress[0], ArtifactUpdate(data=percent, description=text))
+            client().update_artifact(progress[0], ArtifactUpdate(data=percent, description=text))
         else:
             progress.append(create("progress", "progress", percent, text))
 
@@ -95,7 +105,7 @@ def on_page(name: str, out: Place, reckoning: Reckoning) -> Iterator[Callable[[P
         table = outcome_table(outcomes[0].counts, outcomes[0].failures)
         text = json.dumps(table, ensure_ascii=False)
         create("table", "counts", text, f"Images of {escaped(str(out))}")
-        report = out / "report.html"
+        report = out / REPORT
         if is_there(report):
             create("markdown", "report", f"[Report]({_url_of(report)})", escaped(str(report)))
 
@@ -105,6 +115,7 @@ def on_page(name: str, out: Place, reckoning: Reckoning) -> Iterator[Callable[[P
         finally:
             if end():  # else the server does not answer
                 _try_for_a_while(show_end)
+            _try(held.close)
 
 
 def outcome_table(

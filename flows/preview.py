@@ -2,42 +2,35 @@
 
 from __future__ import annotations
 
+import os
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from flows.contact_sheet import Labelled, Triple, contact_sheet
 from flows.job import Job, prepare
-from flows.load import load
 from flows.nothing_to_do import about_dataset, made_on
+from flows.preview_sheet import write_sheet
 from flows.progress import ChunkDone, Control, InStage, Started
 from flows.reading import output_folder
 from flows.report import REPORT, write_report
 from flows.workers.devices import chunk_worker
 from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
-from manifests.durable import check_stays_inside, remove_durably, write_whole
+from manifests.durable import check_stays_inside, remove_durably
 from manifests.export import export_imagefolder
-from manifests.images import decode_image, encode_image, read_file
 from manifests.in_use import in_use
-from manifests.label_rows import objects_of
 from manifests.ledger import Row
-from manifests.plan import Base, Variant
+from manifests.plan import Base
+from manifests.preview_mark import is_of_previews, mark_as_preview
 from manifests.reading import ReadManifest
 from manifests.selection import Item, candidates, images_to_show
 from manifests.sources import list_styles
-from manifests.storage import Place, is_in_store, local_folder
-from manifests.stores import is_there, names_in, read_bytes
+from manifests.storage import Place, is_in_store
+from manifests.verification import Finding, check_file, set_aside
 
 MOST_IMAGES = 100
-CONTACT_SHEET = "contact_sheet.jpg"
-_MARK = "preview"
-_SHEET_QUALITY = 90
 # So many photographs are looked at for each image; and about so many pairs in all.
 _LOOKED_AT = 8
 _MOST_PAIRS = 10_000
@@ -49,6 +42,7 @@ class Previewed:
 
     Attributes:
         images: that it shows; made: of them, now.
+        damaged: files of an earlier one that were set aside, and made again.
         unusable: photographs that were looked at and cannot be opened.
         sheet, report: None where there is no image to show.
     """
@@ -56,6 +50,7 @@ class Previewed:
     out: Path
     images: int
     made: int
+    damaged: int
     unusable: int
     left_out: int
     failures: tuple[tuple[str, str], ...]
@@ -78,31 +73,36 @@ def preview(read: ReadManifest, count: int, control: Control) -> Previewed:
         read: the manifest, its output being the preview's folder.
 
     Raises:
-        ValueError: the folder holds a dataset that is no preview.
+        ValueError: the folder holds a dataset that is no preview, or files of others.
         ManifestError, EncoderUnavailable: nothing was done.
         OutputInUse: another process writes into the folder.
         Stopped: the user asked to stop; what is on record is kept.
     """
     out = output_folder(read)
     assert isinstance(out, Path)
-    _check_is_ours(out)
+    if out.is_dir() and (there := os.listdir(out)) and ".gramflow" not in there:
+        raise ValueError(f"{out}: holds files of others; expected another folder as --out")
     job = prepare(read, control.hashing(), lambda content: candidates(content, _pool(read, count)))
     shown, unusable = _chosen(job, count)
     job = replace(job, plan=job.plan.only({variant.id for _, variant in shown}))
     with in_use(out) as check_in_use:
-        _mark_as_preview(out)
+        # Looked at only when no run can begin in the folder any more.
+        _check_is_ours(job)
+        mark_as_preview(out, (variant.id for _, variant in shown))
+        damaged = _set_damaged_aside(job, shown)
         made = _make(job, control)
         check_in_use()
         about = about_dataset(job) | made_on(job, [str(device) for device in job.devices])
         exported = export_imagefolder(out, job.plan, job.ledger, about)
-        sheet = _write_sheet(job, shown)
-        report = write_report(out) if exported.images else None
+        sheet = write_sheet(job, shown)
+        report = write_report(out, asks_stores=True) if exported.images else None
         if report is None:
             remove_durably(out / REPORT)
     return Previewed(
         out,
         exported.images,
         made,
+        damaged,
         unusable,
         exported.left_out.total(),
         tuple(sorted(exported.failures)),
@@ -111,16 +111,12 @@ def preview(read: ReadManifest, count: int, control: Control) -> Previewed:
     )
 
 
-def _check_is_ours(out: Path) -> None:
+def _check_is_ours(job: Job) -> None:
     """Files that a preview does not show are set aside: a dataset must not be taken for one."""
-    if names_in(out / ".gramflow" / "ledger") and not is_there(out / ".gramflow" / _MARK):
-        raise ValueError(f"{out}: holds a dataset, no preview; expected another folder as --out")
-
-
-def _mark_as_preview(out: Path) -> None:
-    folder = local_folder(out)
-    check_stays_inside(folder, out)
-    write_whole(folder / _MARK, b"", folder)
+    if not is_of_previews(job.out, job.ledger.ids()):
+        raise ValueError(
+            f"{job.out}: holds a dataset, no preview; expected another folder as --out"
+        )
 
 
 def _pool(read: ReadManifest, count: int) -> int:
@@ -143,6 +139,29 @@ def _chosen(job: Job, count: int) -> tuple[list[Item], int]:
 
     shown = images_to_show(usable(), job.plan.manifest.stylize.strength, count)
     return shown, len(unusable)
+
+
+def _set_damaged_aside(job: Job, shown: Sequence[Item]) -> int:
+    """Files that are not as any row says, so that they are made again; how many."""
+    rows: defaultdict[str, list[Row]] = defaultdict(list)
+    wanted = {variant.id for _, variant in shown}
+    for row in job.ledger.rows():
+        if row["variant_id"] in wanted and "sha256" in row:
+            rows[row["variant_id"]].append(row)
+    aside = 0
+    for _, variant in shown:
+        for file, of in ((variant.file, "sha256"), (variant.mask_file, "mask_sha256")):
+            found = [_wrong(job, file, row, row[of]) for row in rows[variant.id] if row.get(of)]
+            if found and all(found):
+                aside += any(set_aside(job.out, finding) for finding in found[0])
+    return aside
+
+
+def _wrong(job: Job, file: str, row: Row, sha256: str) -> list[Finding]:
+    size = row["width"], row["height"]
+    # A recipe may have made more pixels than a photograph may have.
+    most_pixels = max(job.plan.manifest.max_pixels, size[0] * size[1])
+    return list(check_file(job.out, file, sha256, size, most_pixels))
 
 
 def _make(job: Job, control: Control) -> int:
@@ -179,81 +198,3 @@ def _chunks(job: Job) -> Iterator[Chunk]:
     if job.devices[0].type == "cpu":
         return (Chunk(number, (base,)) for number, base in enumerate(job.plan.bases()))
     return job.chunks()
-
-
-def _write_sheet(job: Job, shown: Sequence[Item]) -> Path | None:
-    """The contact sheet of what was made; where that is nothing, there is none."""
-    rows = {row["variant_id"]: row for row in job.ledger.rows() if "sha256" in row}
-    triples = []
-    for base, variant in shown:
-        row = rows.get(variant.id)
-        if row is not None and is_there(job.out / row["file"]):
-            triples.append(_triple(job, base, variant, row))
-    sheet = local_folder(job.out).parent / CONTACT_SHEET
-    if not triples:
-        sheet.unlink(missing_ok=True)
-        return None
-    manifest = job.plan.manifest
-    drawn = contact_sheet(manifest.name, _subtitle(job, shown), triples, job.plan.categories)
-    data = encode_image(drawn, "jpeg", _SHEET_QUALITY)
-    write_whole(sheet, data, job.ledger.temporary_folder)
-    return sheet
-
-
-def _triple(job: Job, base: Base, variant: Variant, row: Row) -> Triple:
-    most_pixels = job.plan.manifest.max_pixels
-    loaded = load(base, None, most_pixels)
-    photograph = Labelled(
-        Image.fromarray(loaded.pixels), loaded.labels.objects, loaded.semantic_mask
-    )
-    mask = None
-    if row["mask_file_name"]:
-        mask = np.array(Image.open(BytesIO(read_bytes(job.out / row["mask_file_name"]))))
-    result = Labelled(
-        Image.open(BytesIO(read_bytes(job.out / row["file"]))), objects_of(row["objects"]), mask
-    )
-    style, of_style = None, ("", "")
-    if base.style is not None:
-        style = decode_image(read_file(base.style.file)[0], most_pixels).image
-        of_style = _stem(base.style.name), f"strength {row['strength']:.2f}"
-    kind = base.kind(variant).partition("_")[0]
-    recipe = f" · {variant.recipe}" if variant.recipe else ""
-    fidelity = "" if base.style is None else f"fidelity {row['fidelity']:.2f}"
-    of_photograph = _labelled_as(base), _stem(base.content.name)
-    return Triple(photograph, style, result, (of_photograph, of_style, (kind + recipe, fidelity)))
-
-
-def _labelled_as(base: Base) -> str:
-    labels = base.content.labels
-    said = labels.class_name or ""
-    if labels.objects:
-        objects = f"{len(labels.objects)} object{'s' if len(labels.objects) > 1 else ''}"
-        said = f"{said} · {objects}" if said else objects
-    return f"{said or 'no label'} · {base.content.split}"
-
-
-def _stem(name: str) -> str:
-    return name.rpartition("/")[2].rpartition(".")[0]
-
-
-def _subtitle(job: Job, shown: Sequence[Item]) -> str:
-    manifest, engine = job.plan.manifest, job.plan.engine
-    classes = {base.content.labels.class_name for base, _ in shown} - {None}
-    styles = {base.style_sha256 for base, _ in shown if base.style is not None}
-    facts = [
-        _counted(len(shown), "image"),
-        _counted(len(classes), "class"),
-        _counted(len(styles), "style"),
-    ]
-    if styles:
-        low, high = manifest.stylize.strength
-        facts.append(f"strength {low:g}" + (f" to {high:g}" if high > low else ""))
-        size = "original size" if manifest.stylize.size == "original" else f"{engine.size} px"
-        facts.append(f"{engine.encoder}, {engine.preset}, {size}")
-    return " · ".join(fact for fact in facts if fact)
-
-
-def _counted(count: int, what: str) -> str:
-    """`1 class`, `2 classes`; nothing for none."""
-    plural = "es" if what.endswith("s") else "s"
-    return f"{count} {what}{plural if count > 1 else ''}" if count else ""

@@ -31,6 +31,11 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class WaitOver:
+    """What the run waited for is there."""
+
+
+@dataclass(frozen=True)
 class Started:
     """The plan stands.
 
@@ -95,7 +100,7 @@ class Indexing:
     """All chunks are done; indexes and exports are written."""
 
 
-Event = Hashing | Waiting | Started | InStage | Optimised | ChunkDone | Indexing
+Event = Hashing | Waiting | WaitOver | Started | InStage | Optimised | ChunkDone | Indexing
 
 
 class Stopped(Exception):

@@ -30,8 +30,9 @@ def repeated(
     thread.start()
 
     def end() -> bool:
-        over.set()
-        thread.join(patience_s)
+        if not over.is_set():
+            over.set()
+            thread.join(patience_s)
         return not thread.is_alive()
 
     try:

@@ -26,7 +26,7 @@ class Optimisation:
 
     Attributes:
         strength: of the style, with which it was done.
-        curve: its losses from iteration to iteration.
+        curve: its losses from iteration to iteration; empty for all but the first pair of a chunk.
     """
 
     loss_start: dict[str, float]

@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 
 from flows.progress import Stopped
 from flows.repeated import repeated
 from flows.standing import Reckoning, Standing
+from flows.summary import Summary
+from flows.wording import printable
 from manifests.durable import write_whole
 from manifests.in_use import OutputLost, Owner
 from manifests.ledger import json_line
@@ -23,6 +25,8 @@ _ON_DISK_EVERY_S = 2.0
 # A store is paid by the request.
 _IN_STORE_EVERY_S = 10.0
 _PATIENCE_S = 10.0
+# The year 2286: what is later, no clock can show everywhere.
+_LATEST_S = 1e10
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,12 @@ class Outcome:
     failures: int = 0
 
 
+def _of_our_time(owner: Owner) -> Owner:
+    if not all(0 <= at_s < _LATEST_S for at_s in (owner.since_s, owner.heard_s)):
+        raise ValueError(f"expected seconds of the Unix epoch, got {owner}")
+    return owner
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """A run as its file has it.
@@ -55,10 +65,12 @@ class RunRecord:
 
     name: str
     runner: str
-    owner: Owner
+    owner: Annotated[Owner, AfterValidator(_of_our_time)]
     standing: Standing
     outcome: Outcome | None = None
     format: Literal[1] = 1
+
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
 
 
 def read_record(out: Place) -> RunRecord | None:
@@ -90,7 +102,7 @@ def kept_in_file(
 
     def write() -> None:
         heard = replace(owner, heard_s=time.time())
-        record = RunRecord(name, runner, heard, reckoning.standing(), outcomes[-1])
+        record = RunRecord(name, runner, heard, _plain(reckoning.standing()), outcomes[-1])
         with suppress(OSError):
             write_whole(_file(out), json_line(asdict(record)), local_folder(out) / "tmp")
 
@@ -101,7 +113,7 @@ def kept_in_file(
         except OutputLost:  # the file is another run's by now
             raise
         except BaseException as error:
-            outcomes.append(_outcome_of(error, reckoning.standing()))
+            outcomes.append(_failure_of(error, reckoning.standing()))
             if end():
                 write()
             raise
@@ -109,12 +121,26 @@ def kept_in_file(
             write()
 
 
-def _outcome_of(error: BaseException, standing: Standing) -> Outcome:
+def outcome_of(summary: Summary) -> Outcome:
+    return Outcome(
+        end="stopped" if summary.stopped else "finished",
+        dataset=summary.dataset,
+        left=summary.left,
+        failures=len(summary.failures),
+    )
+
+
+def _failure_of(error: BaseException, standing: Standing) -> Outcome:
     left = standing.to_do - standing.settled
     if isinstance(error, Stopped):
         return Outcome("stopped", left=left)
     why = (str(error) or type(error).__name__).partition("\n")[0]
-    return Outcome("failed", why=why, left=left)
+    return Outcome("failed", why=printable(why), left=left)
+
+
+def _plain(standing: Standing) -> Standing:
+    """Names of files, which it may speak of, need not be text."""
+    return replace(standing, waiting_for=printable(standing.waiting_for))
 
 
 def _file(out: Place) -> Place:

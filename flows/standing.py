@@ -18,6 +18,7 @@ from flows.progress import (
     Stage,
     Started,
     Waiting,
+    WaitOver,
 )
 
 Phase = Literal["reading", "waiting", "making", "indexing"]
@@ -113,6 +114,8 @@ class Reckoning:
             self._phase, self._files = "reading", event.files
         elif isinstance(event, Waiting):
             self._phase, self._waiting_for = "waiting", event.why
+        elif isinstance(event, WaitOver):
+            self._phase = "reading"
         elif isinstance(event, Started):
             self._phase, self._started, self._started_s = "making", event, time.monotonic()
         elif isinstance(event, InStage):

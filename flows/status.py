@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from flows.report import REPORT
 from flows.run_file import Outcome, RunRecord, read_record
 from flows.standing import Phase, Standing
-from flows.terminal import counted, doing, duration, facts_of, stages_of
+from flows.telling import doing, facts_of, stages_of
+from flows.wording import counted, duration
 from manifests.exporters.finished import FinishedDataset, read_finished
 from manifests.in_use import who_has
 from manifests.ledger import Ledger
@@ -140,7 +142,7 @@ def _outcome_of(dataset: FinishedDataset) -> Outcome:
 
 
 def _report(out: Place) -> str | None:
-    report = out / "report.html"
+    report = out / REPORT
     return str(report) if is_there(report) else None
 
 

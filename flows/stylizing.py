@@ -11,7 +11,7 @@ import torch
 from augment.fidelity import scores
 from flows.engine import torch_threads
 from flows.load import FileAtFault, Loaded, as_pixels, as_tensor, load
-from flows.loss_curves import LossCurves, Point, thinned
+from flows.loss_curves import LossCurve, Point, thinned
 from flows.progress import Control, InStage, Optimised, Stage
 from flows.ready import ChunkRows, Ready
 from flows.rows import Optimisation, failed_rows, left_out_rows
@@ -132,7 +132,8 @@ def _optimised(
     """(place in `tasks` -> result, seconds in a lane); `rows` takes what failed."""
     assert shop.stylizer is not None
 
-    curves = LossCurves()
+    # One a chunk: a sample of them is for people to look at.
+    curve = LossCurve()
     results: dict[int, StylizedPair] = {}
 
     def enter(stage: Stage) -> None:
@@ -140,7 +141,7 @@ def _optimised(
 
     def on_progress(progress: Progress) -> None:
         control.check()
-        curves.hear(progress)
+        curve.hear(progress)
         if progress.iterations[0] % _TELL_EVERY_ITERATIONS == 0:
             pairs = len(results) + sum(progress.iterations) / progress.of
             told = Optimised(chunk.number, pairs, progress.iterations[0], progress.of)
@@ -172,7 +173,8 @@ def _optimised(
             base = task.image.base
             rows.failed += failed_rows(base, base.content.name, why)
         else:
-            ready[index] = _ready(task, result, thinned(curves.of_pair(index)))
+            of_pair = () if index else thinned(curve.points)
+            ready[index] = _ready(task, result, of_pair)
     return ready, optimiser_s
 
 

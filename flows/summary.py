@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flows.terminal import counted
+from flows.wording import counted
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import threading
 import time
 from contextlib import suppress
 from types import TracebackType
-from unicodedata import category
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,15 +13,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from flows.commands.stopping import STOPPING
-from flows.progress import ChunkDone, Event, Stage, Started, Waiting
-from flows.standing import WORK_STAGES, Reckoning, Standing
+from flows.progress import ChunkDone, Event, Started, Waiting
+from flows.standing import Reckoning, Standing
+from flows.telling import STOPPING, doing, facts_of, in_stages, stages_of
+from flows.wording import counted, printable
 
 _PLAIN_LINE_EVERY_S = 10.0
 _FRAMES_PER_S = 4.0
 _WIDEST = 100
-# Unicode's categories: control, format (which can turn a line round), half a character.
-_STEERING = ("Cc", "Cf", "Cs")
 
 
 class RunDisplay:
@@ -94,7 +92,7 @@ class RunDisplay:
         self._last_line_s = now_s
         facts = [f"{standing.settled:,}/{standing.to_do:,} images", *facts_of(standing)]
         if not is_last:
-            facts.append(_in_stages(standing, ", "))
+            facts.append(in_stages(standing, ", "))
         self._say(" · ".join(facts))
 
     def _say(self, line: str) -> None:
@@ -117,72 +115,3 @@ def _picture_of(standing: Standing, width: int) -> list[Table | Text]:
 
 def _line(text: str) -> Text:
     return Text(text, no_wrap=True, overflow="ellipsis")
-
-
-def doing(standing: Standing) -> str:
-    """What a run does while it makes no images."""
-    if standing.phase == "waiting":
-        return f"waiting: {printable(standing.waiting_for)}"
-    if standing.phase == "indexing":
-        return "writing indexes and exports"
-    return f"reading files: {standing.files:,}" if standing.files else "reading files"
-
-
-def facts_of(standing: Standing) -> list[str]:
-    """What failed, how fast it goes, and how long it will take."""
-    facts = [f"{standing.failed:,} failed"]
-    if standing.left_out:
-        facts.append(f"{standing.left_out:,} left out")
-    if standing.pairs_per_s:
-        facts.append(f"{standing.pairs_per_s:.2f} pairs/s")
-    if standing.left_s is not None and standing.settled < standing.to_do:
-        facts.append(f"{duration(standing.left_s)} left")
-    if standing.iteration is not None:
-        facts.append("iteration {}/{}".format(*standing.iteration))
-    return facts
-
-
-def stages_of(standing: Standing) -> list[str]:
-    """Two lines: images in each stage now, and the stages' shares of the time."""
-    shares = [f"{stage} {100 * standing.time_share.get(stage, 0.0):.0f} %" for stage in WORK_STAGES]
-    return [f"images  {_in_stages(standing, ' · ')}", f"time    {' · '.join(shares)}"]
-
-
-def _in_stages(standing: Standing, between: str) -> str:
-    """Stages of work are always named, the others where something is in them."""
-    images = standing.images_in
-    if set(images) == {"away"}:
-        return f"{images['away']:,} with the workers"
-    shown: list[Stage] = ["decode", "wait", "optimise", "write", "away"]
-    return between.join(
-        f"{stage} {images.get(stage, 0):,}"
-        for stage in shown
-        if stage in WORK_STAGES or stage in images
-    )
-
-
-def counted(count: int, noun: str) -> str:
-    """1 image, 2 images, 1,000 images."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def printable(text: str) -> str:
-    """Text of files and their names, without what would steer a terminal or cannot be encoded."""
-    return "".join(
-        one.encode("unicode_escape").decode() if category(one) in _STEERING else one for one in text
-    )
-
-
-def duration(seconds: float) -> str:
-    """1:02:03 or 2:03."""
-    minutes, rest_s = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest_s:02}" if hours else f"{minutes}:{rest_s:02}"
-
-
-def file_size(count_bytes: float) -> str:
-    """1.5 GB, 20 MB, 3 kB."""
-    for unit, size in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6)):
-        if count_bytes >= size:
-            return f"{count_bytes / size:.1f} {unit}"
-    return f"{count_bytes / 1e3:.1f} kB"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -65,63 +64,69 @@ class Trial:
     seconds_per_work: float = 0.0
 
 
-def try_out(job: Job, pairs: Sequence[Chunk], photographs: Sequence[Base]) -> Trial:
+def try_out(
+    job: Job, pairs: Sequence[Chunk], photographs: Sequence[Base], control: Control
+) -> Trial:
     """Make some of the chunks in a temporary folder, all lanes of the first device at work.
 
     Args:
         pairs: chunks of pairs, tried in this order as far as time allows.
         photographs: bases without style.
+
+    Raises:
+        Stopped: the user asked to stop; nothing is left of what was made.
     """
-    trial = Trial()
+    trial, silent = Trial(), Control(stop=control.stop)
     with TemporaryDirectory(prefix="gramflow-trial-") as name:
         folder = Path(name)
         shop = replace(job.workshop, ledger=Ledger(folder), out=folder)
         on_trial = replace(job, workshop=shop)
         for base in photographs[:1]:  # what is done only once
-            _made(on_trial, Chunk(0, (base,)), Control())
+            _made(on_trial, Chunk(0, (base,)), silent)
         for number, base in enumerate(photographs):
-            made = _made(on_trial, Chunk(number, (base,)), Control())
+            made = _made(on_trial, Chunk(number, (base,)), silent)
             trial.photographs += [made] if made else []
         if pairs:
-            _try_pairs(on_trial, pairs, trial)
+            _try_pairs(on_trial, pairs, trial, silent)
     return trial
 
 
-def _try_pairs(job: Job, chunks: Sequence[Chunk], trial: Trial) -> None:
+def _try_pairs(job: Job, chunks: Sequence[Chunk], trial: Trial, control: Control) -> None:
     assert job.stylizer is not None
     base = chunks[0].bases[0]
     _seconds_per_work(job, base)  # what is done only once
     trial.seconds_per_work = _seconds_per_work(job, base)
-    stop = threading.Event()
+    control.check()
     began_s = time.perf_counter()
     partly: list[float] = []
 
     def tried(number: int, chunk: Chunk) -> Made | None:
         if time.perf_counter() - began_s > _BEGIN_WITHIN_S and number >= job.lanes.count:
             return None
-        heard = _Heard()
+        heard = _Heard(began_s + _END_WITHIN_S)
         try:
-            return _made(job, replace(chunk, number=-1 - number), Control(heard.hear, stop))
+            return _made(job, replace(chunk, number=-1 - number), Control(heard.hear, control.stop))
         except Stopped:
             if heard.share:
                 partly.append(heard.seconds / (heard.share * _work(job, chunk)))
             return None
 
-    timer = threading.Timer(_END_WITHIN_S, stop.set)
-    timer.start()
-    try:
-        with ThreadPoolExecutor(job.lanes.count) as lanes:
-            trial.pairs += [one for one in lanes.map(tried, *zip(*enumerate(chunks))) if one]
-    finally:
-        timer.cancel()
+    with ThreadPoolExecutor(job.lanes.count) as lanes:
+        trial.pairs += [one for one in lanes.map(tried, *zip(*enumerate(chunks))) if one]
+    control.check()
     if partly:
         trial.seconds_per_work = sum(partly) / len(partly)
 
 
 @dataclass
 class _Heard:
-    """How far a chunk's first pairs came, between the first and the last that was heard of them."""
+    """How far a chunk's first pairs came, between the first and the last that was heard of them.
 
+    Attributes:
+        end_s: when the chunk is broken off, on the clock of `time.perf_counter`.
+    """
+
+    end_s: float
     began_s: float = 0.0
     first: int = 0
     seconds: float = 0.0
@@ -136,6 +141,8 @@ class _Heard:
         elif event.iteration > self.first:
             self.seconds = now_s - self.began_s
             self.share = (event.iteration - self.first) / event.of
+        if now_s > self.end_s:
+            raise Stopped
 
 
 def _seconds_per_work(job: Job, base: Base) -> float:

@@ -15,7 +15,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.runtime import deployment
 
 from flows.commands.attended import is_of_prefect, server_failures
-from flows.progress import Control, Waiting
+from flows.progress import Control, Waiting, WaitOver
 from flows.server import ServerError
 from manifests.in_use import OutputInUse, in_use
 from manifests.storage import Place
@@ -141,7 +141,7 @@ def _enter(
     while True:
         control.check()
         try:
-            return held.enter_context(attempt())
+            entered = held.enter_context(attempt())
         except Exception as error:  # `why` tells which to wait for; others are raised
             reason = why(error)
             if reason is None:
@@ -149,4 +149,8 @@ def _enter(
             if not said:
                 control.tell(Waiting(reason))
                 said = True
+        else:
+            if said:
+                control.tell(WaitOver())
+            return entered
         control.stop.wait(_POLL_S)

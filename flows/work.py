@@ -57,8 +57,7 @@ def work_chunk(shop: Workshop, chunk: Chunk, control: Control) -> ChunkDone:
                 only = replace(base, variants=(variant,))
                 rows.failed += failed_rows(only, base.content.name, str(error))
                 continue
-            # One curve a chunk: a sample of them is for people to look at.
-            if image.optimisation is not None and not rows.done:
+            if image.optimisation is not None and image.optimisation.curve and not rows.done:
                 row["loss_curve"] = loss_curve_column(image.optimisation.curve)
             rows.done.append(row)
         if not chunk.pairs:  # whose images are decoded one by one

@@ -17,6 +17,7 @@ from manifests.chunks import Chunk
 from manifests.durable import written_whole
 from manifests.hashes import hash_of, holds
 from manifests.identity import short_id
+from manifests.spacing import evenly_spaced
 from manifests.storage import Place, is_in_store, local_folder
 from manifests.stores import names_in, opened, read_first_line
 
@@ -111,10 +112,8 @@ class Ledger:
         Raises:
             LedgerError: for a record that cannot be read.
         """
-        records = list(self._records())
-        count = min(most_records, len(records))
-        chosen = [records[place * len(records) // count] for place in range(count)]
-        yield from self._rows_of(chosen)
+        chosen = evenly_spaced(self.names(), most_records)
+        yield from self._rows_of(self.folder / name for name in chosen)
 
     def record(
         self,

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from manifests.plan import Base, Variant
 from manifests.sources import ContentImage
+from manifests.spacing import evenly_spaced
 
 T = TypeVar("T")
 
@@ -52,8 +53,8 @@ def candidates(content: Sequence[ContentImage], count: int) -> list[int]:
     groups: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for place, one in enumerate(content):
         groups[one.split, class_of(one)].append(place)
-    some = _evenly(list(groups.values()), count)
-    of_each = [_evenly(places, -(-count // len(some))) for places in some]
+    some = evenly_spaced(list(groups.values()), count)
+    of_each = [evenly_spaced(places, -(-count // len(some))) for places in some]
     in_turn = chain.from_iterable(zip_longest(*of_each))
     return sorted([place for place in in_turn if place is not None][:count])
 
@@ -96,9 +97,3 @@ def _third(strength: float, strengths: tuple[float, float]) -> int:
     """0, 1 or 2: low, middle or high in the range."""
     low, high = strengths
     return 0 if low == high else min(2, int(3 * (strength - low) / (high - low)))
-
-
-def _evenly(items: Sequence[T], count: int) -> list[T]:
-    """`count` of the items, or all, at even distances."""
-    count = min(count, len(items))
-    return [items[(2 * place + 1) * len(items) // (2 * count)] for place in range(count)]

@@ -97,7 +97,7 @@ def settled(
             tuple(written["formats"]),
         )
         same = written["indexes"] == _indexes(out, on_record.formats)
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         return None
     if not same or written["state"] != _state(plan, ledger, about):
         return None

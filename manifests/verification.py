@@ -119,7 +119,38 @@ def files_of(dataset: FinishedDataset, split: str, row: Row) -> list[str]:
     return [posixpath.normpath(f"{split}/{name}") for name in names if name]
 
 
-def set_aside(dataset: FinishedDataset, finding: Finding) -> Finding | None:
+def check_file(
+    out: Place, file: str, sha256: str, size: tuple[int, int], most_pixels: int
+) -> Iterator[Finding]:
+    """What is wrong with the bytes of an image or a mask.
+
+    Args:
+        file: relative to `out`.
+        sha256: empty where it is not known.
+        size: (width, height) in pixels.
+    """
+    try:
+        data = read_bytes(out / file)
+    except FileNotFoundError:
+        yield Finding("missing", file, f"a row names it and it is gone; {_RUN_AGAIN}")
+        return
+    except OSError as error:
+        yield Finding("unreadable", file, f"cannot be read: {error.strerror}; {_LOOK_AGAIN}")
+        return
+    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
+        yield Finding("damaged", file, f"its bytes are not those of its row; {_MEND_FIRST}")
+        return
+    try:
+        own = image_size(data, most_pixels)
+    except UnusableImage as error:
+        yield Finding("damaged", file, f"{error}; {_MEND_FIRST}")
+        return
+    if own != size:
+        sizes = f"{own[0]}x{own[1]} px, its row says {size[0]}x{size[1]}"
+        yield Finding("size", file, f"is {sizes}; {_MEND_FIRST}")
+
+
+def set_aside(out: Place, finding: Finding) -> Finding | None:
     """Move a file that is not what its row says out of the dataset, so that the next run makes it.
 
     Returns:
@@ -129,12 +160,12 @@ def set_aside(dataset: FinishedDataset, finding: Finding) -> Finding | None:
     Raises:
         LeadsOut: a link leads its folder out of the dataset.
     """
-    file = dataset.out / finding.file
+    file = out / finding.file
     if finding.kind not in _OF_BYTES or not is_of_gramflow(file.name):
         return None
-    aside = dataset.out / ".gramflow" / "set_aside" / finding.file
+    aside = out / ".gramflow" / "set_aside" / finding.file
     for folder in (file.parent, aside.parent):
-        check_stays_inside(folder, dataset.out)
+        check_stays_inside(folder, out)
     try:
         move(file, aside)
     except FileNotFoundError:  # moved before, for another row that names it
@@ -162,35 +193,11 @@ def _rows(dataset: FinishedDataset, split: str, seen: Seen) -> Iterator[Finding]
 def _of_row(out: Place, files: list[str], row: Row, most_pixels: int) -> list[Finding]:
     image, *masks = files
     size = row["width"], row["height"]
-    found = list(_of_file(out, image, row.get("sha256", ""), size, most_pixels))
+    found = list(check_file(out, image, row.get("sha256", ""), size, most_pixels))
     for mask in masks:
-        found += _of_file(out, mask, row.get("mask_sha256", ""), size, most_pixels)
+        found += check_file(out, mask, row.get("mask_sha256", ""), size, most_pixels)
     found += _of_labels(image, objects_column_of(row), *size)
     return found
-
-
-def _of_file(
-    out: Place, file: str, sha256: str, size: tuple[int, int], most_pixels: int
-) -> Iterator[Finding]:
-    try:
-        data = read_bytes(out / file)
-    except FileNotFoundError:
-        yield Finding("missing", file, f"a row names it and it is gone; {_RUN_AGAIN}")
-        return
-    except OSError as error:
-        yield Finding("unreadable", file, f"cannot be read: {error.strerror}; {_LOOK_AGAIN}")
-        return
-    if sha256 and hashlib.sha256(data).hexdigest() != sha256:
-        yield Finding("damaged", file, f"its bytes are not those of its row; {_MEND_FIRST}")
-        return
-    try:
-        own = image_size(data, most_pixels)
-    except UnusableImage as error:
-        yield Finding("damaged", file, f"{error}; {_MEND_FIRST}")
-        return
-    if own != size:
-        sizes = f"{own[0]}x{own[1]} px, its row says {size[0]}x{size[1]}"
-        yield Finding("size", file, f"is {sizes}; {_MEND_FIRST}")
 
 
 def _of_labels(image: str, objects: Row, width: int, height: int) -> Iterator[Finding]:

@@ -23,7 +23,7 @@ from flows.commands.console import (
     say_json,
 )
 from flows.commands.options import FinishedArgument
-from flows.terminal import counted, file_size
+from flows.wording import counted, file_size
 
 if TYPE_CHECKING:
     from flows.sample import Sampled
@@ -63,7 +63,7 @@ def verify(
                 sampled = Sampled()
             for finding in _findings(dataset, seen, sample, sampled):
                 kinds[finding.kind] += 1
-                if mend and (mended := set_aside(dataset, finding)):
+                if mend and (mended := set_aside(dataset.out, finding)):
                     finding, aside = mended, aside + 1
                 if as_json:
                     say_json(asdict(finding))
@@ -119,14 +119,14 @@ def report(out: FinishedArgument) -> None:
         from flows.report import write_report
         from manifests.exporters.finished import read_finished
         from manifests.in_use import in_use
-        from manifests.storage import whole_place
+        from manifests.storage import is_in_store, whole_place
         from manifests.stores import names_in
 
         folder = whole_place(out)
         if not names_in(folder / ".gramflow"):  # else a run may be about to write its dataset.json
             read_finished(folder)
         with in_use(folder), error_console.status("looking at the dataset"):
-            file = write_report(folder)
+            file = write_report(folder, asks_stores=is_in_store(folder))
         say(f"report: {file}")
 
 

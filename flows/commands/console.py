@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from flows.terminal import printable
+from flows.wording import printable
 from manifests.errors import ManifestError, few_of_each_kind
 
 

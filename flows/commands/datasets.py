@@ -29,7 +29,7 @@ from flows.commands.options import (
 )
 from flows.commands.previewing import show_preview
 from flows.commands.running import run_manifest
-from flows.terminal import printable
+from flows.wording import printable
 from manifests.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -102,16 +102,13 @@ def plan(
 ) -> None:
     """Count what is new, done, failed, stale and orphaned; estimate time and disk."""
     with one_sentence_errors():
-        from flows.commands.estimates import described, say_estimate
-        from flows.estimate import estimate
+        from flows.commands.estimates import described, estimated, say_estimate
         from manifests.comparison import compare
 
         job = _prepared(manifest, out, encoder, weights)
         counts = compare(job.plan, job.ledger, job.out)
         if as_json:
-            with error_console.status("making some on trial"):
-                left = estimate(job)
-            say_json(described(job, counts, left))
+            say_json(described(job, counts, estimated(job)))
             return
         title = printable(f"{job.plan.manifest.name} → {job.out}")
         table = Table(title=Text(title), title_justify="left")
@@ -129,9 +126,7 @@ def plan(
             table.add_row(name, f"{count:,}", meaning)
         say_table(table)
         if counts.new:
-            with error_console.status("making some on trial"):
-                left = estimate(job)
-            say_estimate(left)
+            say_estimate(estimated(job))
         else:
             say("nothing to make")
 

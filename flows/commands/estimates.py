@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from threading import Event
 from typing import Any
 
 from rich.table import Table
 
-from flows.commands.console import say, say_table
-from flows.estimate import Estimate, Range
+from flows.commands.console import complain, error_console, say, say_table
+from flows.commands.stopping import status_of, stopped_by_signals
+from flows.estimate import Estimate, estimate
 from flows.job import Job
-from flows.terminal import counted, duration, file_size
+from flows.progress import Control, Stopped
+from flows.wording import counted, duration, file_size
 from manifests.comparison import Counts
+
+
+def estimated(job: Job) -> Estimate:
+    """Made with some on trial; a signal ends the command when nothing is left of those."""
+    stop = Event()
+    with (
+        stopped_by_signals(stop, told_by_display=True) as asked,
+        error_console.status("making some on trial"),
+    ):
+        try:
+            return estimate(job, Control(stop=stop))
+        except Stopped:
+            complain("interrupted; there is no estimate", status_of(asked[0]))
 
 
 def say_estimate(left: Estimate) -> None:
@@ -21,9 +37,9 @@ def say_estimate(left: Estimate) -> None:
     table.add_column("of what is new")
     for name in ("at least", "likely", "at most"):
         table.add_column(name, justify="right")
-    table.add_row("time", *map(duration, _figures(left.seconds)))
-    table.add_row("GPU-hours" if left.gpus else "processor-hours", *map(_hours, _figures(hours)))
-    table.add_row("disk", *map(file_size, _figures(left.disk_bytes)))
+    table.add_row("time", *map(duration, left.seconds.figures()))
+    table.add_row("GPU-hours" if left.gpus else "processor-hours", *map(_hours, hours.figures()))
+    table.add_row("disk", *map(file_size, left.disk_bytes.figures()))
     say_table(table)
     on = f"on {left.gpus} GPUs" if left.gpus > 1 else "on one GPU" if left.gpus else "without a GPU"
     seen = []
@@ -56,10 +72,6 @@ def described(job: Job, counts: Counts, left: Estimate) -> dict[str, Any]:
         "pairs_tried": left.pairs_tried,
         "pairs_on_record": left.pairs_on_record,
     }
-
-
-def _figures(of: Range) -> tuple[float, float, float]:
-    return of.low, of.likely, of.high
 
 
 def _hours(hours: float) -> str:

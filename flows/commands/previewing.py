@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from flows.commands.console import INTERRUPTED, SOME_FAILED, say
 from flows.commands.running import shown
 from flows.commands.stopping import status_of
-from flows.terminal import counted
+from flows.wording import counted
 
 if TYPE_CHECKING:
     from flows.preview import Previewed
@@ -39,6 +39,9 @@ def show_preview(
 def _report(previewed: Previewed, manifest: Path) -> None:
     images = counted(previewed.images, "image")
     say(f"{images} in {previewed.out} ({previewed.made} made now)")
+    if previewed.damaged:
+        aside = previewed.out / ".gramflow" / "set_aside"
+        say(f"damaged, moved to {aside} and made again: {counted(previewed.damaged, 'file')}")
     if previewed.unusable:
         say(f"{previewed.unusable} of the photographs looked at cannot be opened; a run lists them")
     if previewed.left_out:

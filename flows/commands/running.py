@@ -16,7 +16,7 @@ from flows.commands.console import (
     say,
 )
 from flows.commands.stopping import status_of, stopped_by_signals
-from flows.terminal import counted
+from flows.wording import counted
 
 if TYPE_CHECKING:
     from flows.progress import Control
@@ -43,7 +43,7 @@ def run_manifest(
     from flows.workers.runners import check_runner
 
     check_runner(runner, dask_address)
-    if max_hours is not None and max_hours <= 0:
+    if max_hours is not None and not max_hours > 0:  # nor is NaN
         raise ValueError(f"--max-hours: expected hours above 0, got {max_hours:g}")
     read = read_for_run(manifest, out, encoder, weights)
 
@@ -54,7 +54,7 @@ def run_manifest(
         from flows.job import check_manifest
 
         check_manifest(read)
-        if not is_users_server and (summary := _nothing_to_do(read, retry_failed)):
+        if not is_users_server and (summary := _nothing_to_do(read, retry_failed, runner)):
             raise _Done(summary)
         import flows.dataset  # noqa: F401  # takes seconds, in which the server comes up too
 
@@ -92,10 +92,12 @@ class _Done(Exception):
         self.summary = summary
 
 
-def _nothing_to_do(read: ReadManifest, retry_failed: bool) -> Summary | None:
+def _nothing_to_do(read: ReadManifest, retry_failed: bool, runner: str) -> Summary | None:
     from flows.job import prepare
     from flows.nothing_to_do import nothing_to_do
     from flows.reading import output_folder
+    from flows.run_file import kept_in_file, outcome_of, read_record
+    from flows.standing import Reckoning
     from manifests.in_use import in_use
     from manifests.settled import is_perhaps_settled
 
@@ -103,7 +105,13 @@ def _nothing_to_do(read: ReadManifest, retry_failed: bool) -> Summary | None:
     if not is_perhaps_settled(out):
         return None
     with in_use(out):
-        return nothing_to_do(prepare(read), retry_failed)
+        done = nothing_to_do(prepare(read), retry_failed)
+        last = read_record(out)
+        if done and (last is None or last.outcome is None or last.outcome.end != "finished"):
+            # As one that was killed, of which `status` would go on to tell.
+            with kept_in_file(out, read.manifest.name, runner, Reckoning()) as told:
+                told(outcome_of(done))
+        return done
 
 
 @contextmanager

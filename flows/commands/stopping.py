@@ -10,11 +10,12 @@ from contextlib import contextmanager, suppress
 from threading import Event
 from types import FrameType
 
+from flows.telling import STOPPING
+
 # A terminal that closes sends SIGHUP, which Windows has not.
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-STOPPING = "stopping; what is finished is kept (Ctrl-C again ends it)"
 _STOPPING_BY_SIGNAL = "stopping; what is finished is kept (a second signal ends it)"
 _SHOW_CURSOR = "\x1b[?25h"
 

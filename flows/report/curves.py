@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flows.report.axes import Axis, by_decades
+from flows.axes import Axis, by_decades
+from flows.loss_curves import LINES
 from manifests.labels import are_numbers
 from manifests.ledger import Ledger
+from manifests.spacing import evenly_spaced
 from manifests.storage import Place
 
 MOST_CURVES = 12
 # Chunks of photographs as they are have no curves.
 _RECORDS_READ = 3 * MOST_CURVES
-TERMS = ("total", "content", "style", "total_variation")
 # Of a plot, in its own units.
 WIDTH, HEIGHT = 300, 150
 
@@ -45,8 +46,7 @@ def curves_of(out: Place, most: int = MOST_CURVES) -> list[Curves]:
     """
     rows = Ledger(out).rows_of_some(_RECORDS_READ)
     curves = [one for row in rows if "loss_curve" in row and (one := _curves(row)) is not None]
-    count = min(most, len(curves))
-    return [curves[place * len(curves) // count] for place in range(count)]
+    return evenly_spaced(curves, most)
 
 
 def _curves(row: Mapping[str, Any]) -> Curves | None:
@@ -55,7 +55,7 @@ def _curves(row: Mapping[str, Any]) -> Curves | None:
     if not isinstance(curve, dict) or not isinstance(curve.get("iteration"), list):
         return None
     iterations = curve["iteration"]
-    terms = {term: curve.get(term) for term in TERMS}
+    terms = {term: curve.get(term) for term in LINES}
     values = [value for term in terms.values() if isinstance(term, list) for value in term]
     if len(iterations) < 2 or not are_numbers([*iterations, *values]):
         return None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from heapq import heappush, heapreplace
 from typing import Any
 
 from manifests.exporters.finished import Row
+from manifests.selection import Facets, spread
 
 MOST_EXAMPLES = 48
 _OF_EACH_GROUP = 3
@@ -20,11 +20,16 @@ _CHARACTERS_COMPARED = 16
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A row with its split and kind."""
+    """A row with its split and kind.
+
+    Attributes:
+        number: of the row, as the dataset has them.
+    """
 
     split: str
     kind: str
     row: Row
+    number: int
 
     @property
     def style(self) -> str:
@@ -53,36 +58,31 @@ class Candidates:
 
     heaps: dict[tuple[str, str], list[Any]] = field(default_factory=dict)
 
-    def offer(self, example: Example) -> bool:
-        """Whether the row is taken; it may give way to another later."""
-        variant_id = example.row["variant_id"]
-        by_id = _descending(variant_id)
-        taken = self._put(("kind", example.kind), by_id, example, MOST_EXAMPLES)
+    def offer(self, example: Example) -> None:
+        """Take the row where it is one of its groups' few; it may give way to another later."""
+        by_id = _descending(example.row["variant_id"])
+        self._put(("kind", example.kind), by_id, example, MOST_EXAMPLES)
         if example.kind != "augmented":
-            taken |= self._put(("class", example.label), by_id, example, _OF_EACH_GROUP)
+            self._put(("class", example.label), by_id, example, _OF_EACH_GROUP)
         if example.kind == "stylized":
-            taken |= self._put(("style", example.style), by_id, example, _OF_EACH_GROUP)
+            self._put(("style", example.style), by_id, example, _OF_EACH_GROUP)
             least = (-example.fidelity, by_id)
-            taken |= self._put(("fidelity", ""), least, example, _LEAST_FAITHFUL)
-        return taken
+            self._put(("fidelity", ""), least, example, _LEAST_FAITHFUL)
 
     def all(self) -> list[Example]:
         """Each once, by id."""
         those = {one.row["variant_id"]: one for heap in self.heaps.values() for _, _, one in heap}
         return [those[variant_id] for variant_id in sorted(those)]
 
-    def _put(self, group: tuple[str, str], key: Any, example: Example, most: int) -> bool:
+    def _put(self, group: tuple[str, str], key: Any, example: Example, most: int) -> None:
         if group not in self.heaps and len(self.heaps) >= _MOST_GROUPS:
-            return False
+            return
         heap = self.heaps.setdefault(group, [])
         entry = (key, example.row["variant_id"], example)
         if len(heap) < most:
             heappush(heap, entry)
-            return True
-        if heap[0][0] >= key:
-            return False
-        heapreplace(heap, entry)
-        return True
+        elif heap[0][0] < key:
+            heapreplace(heap, entry)
 
 
 def _descending(variant_id: str) -> int:
@@ -93,33 +93,32 @@ def _descending(variant_id: str) -> int:
 
 
 def choose(candidates: Iterable[Example], most: int = MOST_EXAMPLES) -> list[Example]:
-    """So many of them, spread over styles, classes and kinds; stylized ones come first.
+    """So many of them, spread over photographs, styles, classes and kinds; most are stylized.
 
-    Every fourth is the least faithful of those that are left.
+    Every fourth is one of the least faithful.
     """
-    left = list(candidates)
-    used: Counter[tuple[str, str]] = Counter()
-    chosen: list[Example] = []
-
-    def cost(one: Example) -> float:
-        is_stylized = one.kind == "stylized"
-        return (
-            used["style", one.style]
-            + used["class", one.label]
-            + 3 * used["photograph", one.row.get("content_path") or ""]
-            + (0 if is_stylized else 4 + 2 * used["kind", one.kind])
-        )
-
-    while left and len(chosen) < most:
-        of_styles = [one for one in left if one.kind == "stylized"]
-        if len(chosen) % 4 == 3 and of_styles:
-            one = min(of_styles, key=lambda one: one.fidelity)
-        else:
-            one = min(left, key=cost)
-        left.remove(one)
-        chosen.append(one)
-        used["style", one.style] += 1
-        used["class", one.label] += 1
-        used["kind", one.kind] += 1
-        used["photograph", one.row.get("content_path") or ""] += 1
+    everyone = list(candidates)
+    stylized = sorted((one for one in everyone if one.kind == "stylized"), key=_fidelity)
+    least_faithful = stylized[: min(most, len(stylized)) // 4]
+    others = [one for one in everyone if one not in least_faithful]
+    chosen = spread(others, [_facets(one) for one in others], most - len(least_faithful))
+    for place, one in enumerate(least_faithful):
+        chosen.insert(4 * place + 3, one)
     return chosen
+
+
+def _fidelity(one: Example) -> float:
+    return one.fidelity
+
+
+def _facets(one: Example) -> Facets:
+    facets: Facets = {
+        ("photograph", one.row.get("content_path") or ""): 3.0,
+        ("style", one.style): 1.0,
+        ("class", one.label): 1.0,
+        ("kind", one.kind): 2.0,
+    }
+    if one.kind == "stylized":
+        # A facet of its own, which counts as much however many there are.
+        facets["stylized", one.row["variant_id"]] = 4.0
+    return facets

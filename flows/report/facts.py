@@ -1,16 +1,19 @@
-"""What a report shows of a dataset, gathered in one pass over its rows with bounded memory."""
+"""What a report shows of a dataset, gathered in one pass over its rows, in a few bytes a row."""
 
 from __future__ import annotations
 
 import os
 import posixpath
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
+import numpy as np
+
+from flows.report.distribution import Distribution
 from flows.report.examples import Candidates, Example, choose
 from flows.report.outlines import Outline, outlines_of
-from flows.report.spread import Spread
 from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
 from manifests.hashes import hash_of
 from manifests.labels import Category
@@ -65,6 +68,13 @@ class Table:
     width: list[int] = field(default_factory=list)
     height: list[int] = field(default_factory=list)
 
+    def put_in_order(self, places: Sequence[int]) -> None:
+        """Bring the rows into the order of their present places that is given."""
+        for column in fields(self):
+            if column.name != "names":
+                values = getattr(self, column.name)
+                setattr(self, column.name, [values[place] for place in places])
+
     def add(self, split: str, row: Row) -> int:
         """Take a row up; its place."""
         is_stylized = bool(row.get("style_path"))
@@ -110,11 +120,11 @@ class Facts:
     counts: dict[str, Counter[str]] = field(
         default_factory=lambda: {name: Counter() for name in COUNTED}
     )
-    fidelity: dict[str, Spread] = field(
-        default_factory=lambda: defaultdict(lambda: Spread.even(_FIDELITY_BINS))
+    fidelity: dict[str, Distribution] = field(
+        default_factory=lambda: defaultdict(lambda: Distribution.even(_FIDELITY_BINS))
     )
-    loss: dict[str, Spread] = field(
-        default_factory=lambda: defaultdict(lambda: Spread.by_decades(_LOSS_BINS_PER_DECADE))
+    loss: dict[str, Distribution] = field(
+        default_factory=lambda: defaultdict(lambda: Distribution.by_decades(_LOSS_BINS_PER_DECADE))
     )
     noted: int = 0
     table: Table = field(default_factory=Table)
@@ -141,39 +151,57 @@ def gather(dataset: FinishedDataset, most_rows: int = MOST_ROWS) -> Facts:
     """
     facts, candidates = Facts(), Candidates()
     expected = max(1, int(dataset.about["images"]))
-    photographs: set[int] = set()
-    places: dict[str, int] = {}
+    photographs = array("Q")
+    numbers: list[int] = []
     drawn_characters = 0
     for split in dataset.splits:
         for row in dataset.rows(split):
+            number = facts.images
             kept = min(1.0, most_rows / expected)
-            is_kept = int((facts.images + 1) * kept) > int(facts.images * kept)
+            is_kept = int((number + 1) * kept) > int(number * kept)
             _count(facts, split, row, dataset.categories)
-            photographs.add(hash_of(row.get("content_path") or row["file_name"]))
+            photographs.append(hash_of(row.get("content_path") or row["file_name"]))
             if kind_of(row) == "original" and len(facts.originals) < _MOST_ORIGINALS:
                 facts.originals[row.get("content_path") or ""] = file_of(split, row)
-            is_candidate = candidates.offer(Example(split, kind_of(row), row))
+            candidates.offer(Example(split, kind_of(row), row, number))
             if not is_kept or len(facts.table.file) >= most_rows:
                 continue
             place = facts.table.add(split, row)
-            if is_candidate:
-                places[row["variant_id"]] = place
+            numbers.append(number)
             has_room = drawn_characters < _MOST_PATH_CHARACTERS
             if has_room and len(facts.outlines) < _MOST_LABELLED_ROWS:
                 outlines = outlines_of(dataset, row)
                 drawn_characters += sum(map(len, outlines))
                 if outlines:
                     facts.outlines[place] = outlines
-    facts.photographs = len(photographs)
-    for example in choose(candidates.all()):
-        row = example.row
-        place = places.get(row["variant_id"], -1)
-        if place < 0:
-            place = facts.table.add(example.split, row)
-        facts.examples[place] = example
-        if outlines := outlines_of(dataset, row):
-            facts.outlines[place] = outlines
+    facts.photographs = len(np.unique(np.frombuffer(photographs, np.uint64)))
+    _take_up(facts, dataset, choose(candidates.all()), numbers)
     return facts
+
+
+def _take_up(
+    facts: Facts, dataset: FinishedDataset, examples: Sequence[Example], numbers: list[int]
+) -> None:
+    """Put the examples into the table, where they are not there yet, each at its place.
+
+    Args:
+        numbers: of the table's rows, rising.
+    """
+    known = set(numbers)
+    for example in examples:
+        if example.number not in known:
+            facts.table.add(example.split, example.row)
+            numbers.append(example.number)
+    order = sorted(range(len(numbers)), key=numbers.__getitem__)
+    facts.table.put_in_order(order)
+    now = {before: place for place, before in enumerate(order)}
+    facts.outlines = {now[before]: outlines for before, outlines in facts.outlines.items()}
+    places = {numbers[before]: place for before, place in now.items()}
+    for example in examples:
+        place = places[example.number]
+        facts.examples[place] = example
+        if outlines := outlines_of(dataset, example.row):
+            facts.outlines[place] = outlines
 
 
 def _count(facts: Facts, split: str, row: Row, categories: Sequence[Category]) -> None:

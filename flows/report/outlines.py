@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from flows.keypoints import Point, drawn_keypoints
 from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
-from manifests.labels import NOT_LABELLED, Object, Polygon, Rle
+from manifests.labels import Category, Object, Polygon, Rle
 from manifests.run_lengths import run_lengths
 
 # A mask without an outline is hatched by about so many lines.
@@ -24,6 +25,7 @@ class Outline:
         hatching: path to be stroked, over the area of an object that has only a mask.
         bones: path of the lines that join keypoints.
         points: path of keypoints; each is a line of no length, which a round end makes a dot.
+        holes: the same of occluded ones, whose dots are hollow.
     """
 
     category: str
@@ -32,9 +34,10 @@ class Outline:
     hatching: str
     bones: str
     points: str
+    holes: str
 
     def __len__(self) -> int:
-        paths = self.box, self.shape, self.hatching, self.bones, self.points
+        paths = self.box, self.shape, self.hatching, self.bones, self.points, self.holes
         return sum(map(len, paths))
 
 
@@ -43,18 +46,22 @@ def outlines_of(dataset: FinishedDataset, row: Row) -> list[Outline]:
     if not objects_column_of(row)["bbox"]:
         return []
     width, height = row["width"], row["height"]
-    skeletons = {category.name: category.skeleton for category in dataset.categories}
-    return [
-        Outline(
-            one.category,
-            _box(one),
-            "".join(map(_polygon, one.polygons)),
-            "" if one.rle is None or one.polygons else _hatching(one.rle, width, height),
-            _bones(one, skeletons[one.category]),
-            _points(one),
-        )
-        for one in sorted(dataset.objects(row), key=lambda one: not one.crowd)
-    ]
+    categories = {category.name: category for category in dataset.categories}
+    in_turn = sorted(dataset.objects(row), key=lambda one: not one.crowd)
+    return [_outline(one, categories[one.category], width, height) for one in in_turn]
+
+
+def _outline(one: Object, category: Category, width: int, height: int) -> Outline:
+    keypoints = drawn_keypoints(one, category)
+    return Outline(
+        category=one.category,
+        box=_box(one),
+        shape="".join(map(_polygon, one.polygons)),
+        hatching="" if one.rle is None or one.polygons else _hatching(one.rle, width, height),
+        bones=_bones(keypoints.bones),
+        points=_dots(keypoints.visible + keypoints.occluded),
+        holes=_dots(keypoints.occluded),
+    )
 
 
 def _box(one: Object) -> str:
@@ -67,19 +74,12 @@ def _polygon(polygon: Polygon) -> str:
     return f"M{'L'.join(points)}Z" if points else ""
 
 
-def _bones(one: Object, skeleton: Sequence[tuple[int, int]]) -> str:
-    lines = []
-    for pair in skeleton if one.keypoints else ():
-        first, second = (one.keypoints[place] for place in pair)
-        if NOT_LABELLED not in (first[2], second[2]):
-            lines.append(f"M{_n(first[0])} {_n(first[1])}L{_n(second[0])} {_n(second[1])}")
-    return "".join(lines)
+def _bones(bones: Iterable[tuple[Point, Point]]) -> str:
+    return "".join(f"M{_n(a)} {_n(b)}L{_n(c)} {_n(d)}" for (a, b), (c, d) in bones)
 
 
-def _points(one: Object) -> str:
-    return "".join(
-        f"M{_n(x)} {_n(y)}h.01" for x, y, visibility in one.keypoints if visibility != NOT_LABELLED
-    )
+def _dots(points: Iterable[Point]) -> str:
+    return "".join(f"M{_n(x)} {_n(y)}h.01" for x, y in points)
 
 
 def _hatching(rle: Rle, width: int, height: int) -> str:

@@ -15,14 +15,16 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from flows.axes import number
 from flows.colours import css_colour
+from flows.loss_curves import LINES
 from flows.report import plots
-from flows.report.axes import number
-from flows.report.curves import HEIGHT, TERMS, WIDTH, Curves, curves_of
+from flows.report.curves import HEIGHT, WIDTH, Curves, curves_of
 from flows.report.facts import Facts
 from flows.report.outlines import Outline
 from flows.report.pictures import Pictures, pictures_of
 from flows.report.recorded import made_by, manifest_text, read_failures, read_left_out
+from flows.wording import counted
 from manifests.exporters.finished import FinishedDataset
 from manifests.ledger import LedgerError
 from manifests.names import extension_of
@@ -38,9 +40,9 @@ _KINDS = {
 }
 
 
-def render(dataset: FinishedDataset, facts: Facts) -> str:
+def render(dataset: FinishedDataset, facts: Facts, asks_stores: bool) -> str:
     """The whole page as HTML text, with everything that it needs inside."""
-    pictures = pictures_of(dataset, facts)
+    pictures = pictures_of(dataset, facts, asks_stores)
     notes = list(pictures.notes)
     curves: list[Curves] = []
     try:
@@ -67,7 +69,7 @@ def render(dataset: FinishedDataset, facts: Facts) -> str:
         fidelity=plots.by_style(facts.fidelity, lowest_first=True),
         loss=plots.by_style(facts.loss, lowest_first=False),
         curves=curves,
-        terms=TERMS,
+        terms=LINES,
         plot_width=WIDTH,
         plot_height=HEIGHT,
         failures=failures,
@@ -100,15 +102,11 @@ def sentence_of(facts: Facts) -> str:
         for kind, words in _KINDS.items()
         if kinds[kind]
     ]
-    made = f"{_counted(facts.images, 'image')} of {_counted(facts.photographs, 'photograph')}"
-    in_styles = f" in {_counted(styles, 'style')}" if styles else ""
-    labelled = f", with {_counted(facts.objects, 'labelled object')}" if facts.objects else ""
+    made = f"{counted(facts.images, 'image')} of {counted(facts.photographs, 'photograph')}"
+    in_styles = f" in {counted(styles, 'style')}" if styles else ""
+    labelled = f", with {counted(facts.objects, 'labelled object')}" if facts.objects else ""
     kinds_said = f": {_listed(said)}" if said else ""
     return f"{made}{in_styles}{labelled}{kinds_said}."
-
-
-def _counted(number_of: int, name: str) -> str:
-    return f"{number_of:,} {name}{'' if number_of == 1 else 's'}"
 
 
 def _listed(parts: list[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from flows.origins import manifest_of
@@ -17,7 +17,7 @@ from manifests.errors import ManifestError
 from manifests.exporters.finished import FinishedDataset
 from manifests.images import MAX_PIXELS, UnusableImage
 from manifests.reading import ReadManifest
-from manifests.storage import Place, relative
+from manifests.storage import Place, is_in_store, relative
 
 _THREADS = 4
 _LONG_SIDE_PX = 320
@@ -101,21 +101,29 @@ class _Files:
 
     Attributes:
         read: the manifest that the dataset was made by; None where dataset.json has none.
+        asks_stores: also what lies in stores is read.
+        not_asked: what was not, therefore.
     """
 
     dataset: FinishedDataset
     originals: Mapping[str, str]
     read: ReadManifest | None
     max_pixels: int
+    asks_stores: bool
+    not_asked: set[str] = field(default_factory=set)
 
     def of_manifest(self, name: str) -> Place | None:
         """A photograph or style by the path that metadata has of it."""
         if self.read is None or not name:
             return None
         try:
-            return self.read.resolve(name)
+            file = self.read.resolve(name)
         except ValueError:  # in a store whose package is missing
             return None
+        if is_in_store(file) and not self.asks_stores:
+            self.not_asked.add(name)
+            return None
+        return file
 
     def content(self, example: Example) -> Place | None:
         """The photograph of an image that is none itself: its copy in the dataset, or its file."""
@@ -136,7 +144,7 @@ class _Files:
             return None
 
 
-def pictures_of(dataset: FinishedDataset, facts: Facts) -> Pictures:
+def pictures_of(dataset: FinishedDataset, facts: Facts, asks_stores: bool) -> Pictures:
     """Read and shrink them; what is gone or no image is left out, and `notes` say so."""
     read, refused = None, ""
     try:
@@ -144,7 +152,7 @@ def pictures_of(dataset: FinishedDataset, facts: Facts) -> Pictures:
     except ManifestError as error:  # as of another version
         refused = str(error.problems[0])
     max_pixels = dataset.about.get("manifest", {}).get("max_pixels", MAX_PIXELS)
-    files = _Files(dataset, facts.originals, read, max_pixels)
+    files = _Files(dataset, facts.originals, read, max_pixels, asks_stores)
     with ThreadPoolExecutor(_THREADS) as threads:
         made = threads.map(partial(_card, files, facts), facts.examples)
         read_cards = [card for card in made if card is not None]
@@ -158,7 +166,7 @@ def pictures_of(dataset: FinishedDataset, facts: Facts) -> Pictures:
         cards={card.place: card for card in cards},
         styles=styles,
         opening=_opening(files, cards),
-        notes=tuple(_notes(facts, read_cards, wanted, styles, refused)),
+        notes=tuple(_notes(facts, read_cards, wanted, styles, files.not_asked, refused)),
     )
 
 
@@ -223,6 +231,7 @@ def _notes(
     cards: list[Card],
     wanted: list[str],
     styles: Mapping[str, Thumbnail],
+    not_asked: set[str],
     refused: str,
 ) -> Iterable[str]:
     of_all = len(facts.table.file)
@@ -243,11 +252,17 @@ def _notes(
     if refused:
         yield f"What lies outside the dataset is not shown, as its manifest is refused: {refused}."
         return
+    if not_asked:
+        yield f"Only a run's own report shows what lies in stores, as {min(not_asked)}."
     gone = [
-        card.content_name for card in cards if not card.content and card.example.kind != "original"
+        card.content_name
+        for card in cards
+        if not card.content
+        and card.example.kind != "original"
+        and card.content_name not in not_asked
     ]
     if gone:
         yield f"Photographs that are not where they were are not shown, as {gone[0]}."
-    missing = [name for name in wanted if name not in styles]
+    missing = [name for name in wanted if name not in styles and name not in not_asked]
     if missing:
         yield f"Styles that are not where they were are shown by name only, as {missing[0]}."

@@ -1,13 +1,13 @@
-"""Numbers of the plots: bars of counts, and how losses and fidelity are spread in each style."""
+"""Numbers of the plots: bars of counts, and how losses and fidelity are distributed by style."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from flows.report.axes import Axis, by_decades, unit_axis
+from flows.axes import Axis, by_decades, unit_axis
+from flows.report.distribution import Distribution
 from flows.report.facts import Facts
-from flows.report.spread import Spread
 
 # What a plot shows at once; the rest can be unfolded.
 SHOWN_AT_ONCE = 12
@@ -56,7 +56,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class Strip:
-    """How the values of one style are spread; places on the axis are 0..1.
+    """How the values of one style are distributed; places on the axis are 0..1.
 
     Attributes:
         median: as a value.
@@ -103,25 +103,28 @@ def _bars(of: str, counted: list[tuple[str, int]]) -> Bars:
     return Bars(of, _TITLES[of], bars, len(counted) - len(bars))
 
 
-def by_style(spreads: Mapping[str, Spread], lowest_first: bool) -> ByStyle | None:
+def by_style(distributions: Mapping[str, Distribution], lowest_first: bool) -> ByStyle | None:
     """None where no style has values."""
-    if not spreads:
+    if not distributions:
         return None
-    axis = _axis(spreads.values())
-    strips = [_strip(style, spread, axis) for style, spread in spreads.items()]
+    axis = _axis(distributions.values())
+    strips = [_strip(style, distribution, axis) for style, distribution in distributions.items()]
     strips.sort(key=lambda strip: (strip.median if lowest_first else -strip.median, strip.style))
     return ByStyle(tuple(strips), axis)
 
 
-def _axis(spreads: Iterable[Spread]) -> Axis:
-    known = list(spreads)
+def _axis(distributions: Iterable[Distribution]) -> Axis:
+    known = list(distributions)
     if not known[0].is_by_decades:
         return unit_axis()
     return by_decades(
-        min(spread.quantile(0) for spread in known), max(spread.quantile(1) for spread in known)
+        min(distribution.quantile(0) for distribution in known),
+        max(distribution.quantile(1) for distribution in known),
     )
 
 
-def _strip(style: str, spread: Spread, axis: Axis) -> Strip:
-    places = [axis.share(spread.quantile(share)) for share in (0.05, 0.25, 0.5, 0.75, 0.95)]
-    return Strip(style, spread.count(), spread.quantile(0.5), *places)
+def _strip(style: str, distribution: Distribution, axis: Axis) -> Strip:
+    shares = [axis.share(distribution.quantile(share)) for share in (0.05, 0.25, 0.5, 0.75, 0.95)]
+    # A row of a stranger's may have any number for a fidelity.
+    places = [min(1.0, max(0.0, share)) for share in shares]
+    return Strip(style, distribution.count(), distribution.quantile(0.5), *places)

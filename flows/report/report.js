@@ -32,7 +32,7 @@ function element(tag, className, text) {
 // ---- labels -----------------------------------------------------------------------------
 
 const SVG = "http://www.w3.org/2000/svg";
-const PARTS = ["box", "shape", "hatching", "bones", "points"];
+const PARTS = ["box", "shape", "hatching", "bones", "points", "holes"];
 
 function drawing(place) {
   const outlines = data.outlines[place];

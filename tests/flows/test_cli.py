@@ -163,6 +163,15 @@ def test_folder_stylizes_a_folder_and_then_only_what_is_new(tmp_path: Path) -> N
     assert "(1 made in this run)" in output
 
 
+def test_hours_that_are_none_are_refused_before_a_server_starts(job: JobFolder) -> None:
+    for hours in ("nan", "0", "-1"):
+        assert said("run", job.manifest, "--max-hours", hours) == (
+            2,
+            f"error: --max-hours: expected hours above 0, got {hours}",
+        )
+    assert not job.out.exists()
+
+
 def test_help_names_the_commands() -> None:
     _, output = said("--help")
     for command in ("demo", "run", "plan", "validate", "stylize", "folder"):

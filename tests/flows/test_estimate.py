@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,11 @@ import torch
 import flows.trial
 from flows.estimate import Range, estimate
 from flows.job import prepare
+from flows.progress import Control
 from flows.reading import read_for_run
 from tests.flows.conftest import TINY, JobFolder
 from tests.flows.pictures import photo
-from tests.flows.processes import finished
+from tests.flows.processes import finished, gramflow, wait_until
 
 
 @pytest.fixture
@@ -73,12 +76,25 @@ def test_the_disk_is_what_the_run_writes(job: JobFolder) -> None:
 def test_pairs_on_record_tell_how_early_the_others_stop(job: JobFolder) -> None:
     # Flat after 30 iterations at the earliest, as all of these are.
     job.write(stylize=TINY | {"override": {"scales": [[1.0, 3000]], "least_fall": 0.999}})
-    first = estimate(prepare(read_for_run(job.manifest)))
+    first = estimate(prepare(read_for_run(job.manifest)), Control())
     assert first.pairs_tried > 0
     assert first.seconds.high < 120, "not as long as 3000 iterations of 8 pairs would be"
     job.run(limit=20)
-    second = estimate(prepare(read_for_run(job.manifest)))
+    second = estimate(prepare(read_for_run(job.manifest)), Control())
     assert second.pairs_on_record >= 2
+
+
+def test_rows_of_an_older_version_tell_nothing(job: JobFolder) -> None:
+    job.run(limit=20)
+    read = read_for_run(job.manifest)
+    assert estimate(prepare(read), Control()).pairs_on_record > 0
+    columns = cycle(("pair_id", "stylize_parameters", "iterations"))
+    for record in (job.out / ".gramflow" / "ledger").glob("*.jsonl"):
+        header, *rows = map(json.loads, record.read_text().splitlines())
+        for row in rows:
+            del row[next(columns)]
+        record.write_text("".join(json.dumps(line) + "\n" for line in (header, *rows)))
+    assert estimate(prepare(read), Control()).pairs_on_record == 0
 
 
 def test_pairs_that_take_too_long_for_a_trial_are_seen_in_part(
@@ -88,26 +104,41 @@ def test_pairs_that_take_too_long_for_a_trial_are_seen_in_part(
     job = prepare(read_for_run(small.manifest))
     small.write(stylize=TINY | {"override": {"scales": [[1.0, 100_000]], "least_fall": 0}})
     long = prepare(read_for_run(small.manifest))
-    seen = estimate(long)
+    seen = estimate(long, Control())
     assert seen.pairs_tried == 0
-    assert seen.seconds.low > 20 * estimate(job).seconds.likely
+    assert seen.seconds.low > 20 * estimate(job, Control()).seconds.likely
     small.write(stylize=TINY | {"override": {"scales": [[1.0, 100_000]], "least_fall": 0.1}})
-    unsure = estimate(prepare(read_for_run(small.manifest)))
+    unsure = estimate(prepare(read_for_run(small.manifest)), Control())
     assert unsure.seconds.low < 0.6 * unsure.seconds.likely, "they may stop long before"
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_nothing_of_the_trial(asked: signal.Signals, small: JobFolder) -> None:
+    small.write(stylize=TINY | {"override": {"scales": [[1.0, 100_000]], "least_fall": 0}})
+    temporary = small.folder / "tmp"
+    temporary.mkdir()
+    process = gramflow("plan", small.manifest, "--json", TMPDIR=str(temporary))
+    # Photographs are done, and pairs are being optimised.
+    wait_until(lambda: len(list(temporary.rglob("*.jsonl"))) >= 4, "the trial is underway")
+    process.send_signal(asked)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + asked, output
+    assert "error: interrupted; there is no estimate" in output
+    assert not list(temporary.glob("gramflow-*"))
 
 
 def test_several_gpus_share_the_work(small: JobFolder) -> None:
     small.write(stylize=TINY | {"override": {"scales": [[1.0, 200]]}})
     one = prepare(read_for_run(small.manifest))
     four = replace(one, devices=one.devices * 4)
-    alone, shared = estimate(one).seconds, estimate(four).seconds
+    alone, shared = estimate(one, Control()).seconds, estimate(four, Control()).seconds
     around_s = 7.0
     assert shared.likely - around_s < 0.6 * (alone.likely - around_s)
 
 
 def test_without_styles_there_is_no_optimising(small: JobFolder) -> None:
     small.write(styles=[])
-    left = estimate(prepare(read_for_run(small.manifest)))
+    left = estimate(prepare(read_for_run(small.manifest)), Control())
     assert (left.images, left.pairs, left.pairs_tried) == (12, 0, 0)
     assert left.seconds.likely < 10
     assert left.disk_bytes.low > 0
@@ -115,7 +146,7 @@ def test_without_styles_there_is_no_optimising(small: JobFolder) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_is_counted_in_hours(small: JobFolder) -> None:
-    left = estimate(prepare(read_for_run(small.manifest)))
+    left = estimate(prepare(read_for_run(small.manifest)), Control())
     assert left.gpus == torch.cuda.device_count()
     assert left.gpu_hours.likely > 0
     assert left.processor_hours == Range(0, 0, 0)

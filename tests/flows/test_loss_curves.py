@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from flows.loss_curves import LossCurves, Point, loss_curve_column, thinned
+from flows.loss_curves import LossCurve, Point, loss_curve_column, thinned
 from nst_core import Progress
 from tests.flows.conftest import TINY, JobFolder
 
@@ -36,7 +36,7 @@ def test_the_first_row_of_each_chunk_of_pairs_has_the_curve_of_its_pair(job: Job
         assert has_curve == [rows in with_pairs] + [False] * (len(rows) - 1)
     for first, *_ in with_pairs:
         curve = first["loss_curve"]
-        assert list(curve) == ["iteration", *TERMS, "total"]
+        assert list(curve) == ["iteration", "total", *TERMS]
         assert {len(values) for values in curve.values()} == {40}
         assert (curve["iteration"][0], curve["iteration"][-1]) == (1, 100)
         for *terms, total in zip(*(curve[name] for name in (*TERMS, "total"))):
@@ -80,13 +80,22 @@ def heard(pair: int, iterations: Iterable[int], of: int = 100) -> list[Progress]
 
 
 @pytest.mark.parametrize("again_from", [1, 5, 9])
-def test_what_a_pair_did_before_it_began_again_is_forgotten(again_from: int) -> None:
-    curves = LossCurves()
-    for one in [*heard(3, range(1, 10)), *heard(3, range(again_from, 12))]:
-        curves.hear(one)
-    assert [point.iteration for point in curves.of_pair(3)] == list(range(1, 12))
-    assert curves.of_pair(3)[-1] == Point(11, 11.0, 22.0, 33.0, 66.0, 12)
-    assert curves.of_pair(0) == ()
+def test_what_the_first_pair_did_before_it_began_again_is_forgotten(again_from: int) -> None:
+    curve = LossCurve()
+    for one in [*heard(0, range(1, 10)), *heard(3, range(1, 50)), *heard(0, range(again_from, 12))]:
+        curve.hear(one)
+    assert [point.iteration for point in curve.points] == list(range(1, 12))
+    assert curve.points[-1] == Point(11, 11.0, 22.0, 33.0, 66.0, 12)
+
+
+def test_the_first_pair_is_heard_among_others() -> None:
+    def look(pair: int) -> Tensor:
+        raise AssertionError("a curve needs no image")
+
+    each = (3.0, 30.0), (1.0, 10.0), (1.0, 10.0), (1.0, 10.0)
+    curve = LossCurve()
+    curve.hear(Progress((5, 0), (9, 2), 100, 12, 8, *each, look))
+    assert curve.points == (Point(2, 10.0, 10.0, 10.0, 30.0, 12),)
 
 
 @given(st.integers(0, 3000), st.integers(2, 60))

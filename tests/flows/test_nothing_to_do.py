@@ -166,7 +166,7 @@ def test_what_failed_is_tried_again_all_the_same(job: JobFolder) -> None:
     assert job.run(retry_failed=True).failed > 0
 
 
-def test_the_command_line_needs_no_server_for_it(tmp_path: Path) -> None:
+def test_at_the_command_line_it_is_no_run_of_prefects(tmp_path: Path) -> None:
     job = JobFolder.of_small_job(tmp_path)
     own = {"PREFECT_API_URL": "", "PREFECT_HOME": str(tmp_path / "prefect")}
     assert finished("run", job.manifest, **own)[0] == 0
@@ -178,5 +178,9 @@ def test_the_command_line_needs_no_server_for_it(tmp_path: Path) -> None:
         f"report: {job.out}/report.html\n",
     )
     assert written_ns(job.out) == before
+    last = job.out / ".gramflow" / "progress.json"
+    last.write_text(json.dumps(json.loads(last.read_text()) | {"outcome": None}))  # as if killed
+    assert finished("run", job.manifest, **own)[0] == 0
+    assert json.loads(last.read_text())["outcome"]["end"] == "finished"
     with sqlite3.connect(tmp_path / "prefect" / "prefect.db") as records:
         assert records.execute("select count(*) from flow_run").fetchone() == (1,)

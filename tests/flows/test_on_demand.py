@@ -10,6 +10,7 @@ import pytest
 
 from manifests.durable import LeadsOut
 from manifests.errors import ManifestError
+from manifests.reading import read_manifest
 from tests.flows.pictures import photo
 
 
@@ -48,6 +49,21 @@ def test_a_folder_of_the_command_line_is_the_same_job(folder: dict[str, Any]) ->
     result = CliRunner().invoke(app, list(map(str, arguments)))
     assert result.exit_code == 0
     assert "(0 made in this run)" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("folder_name", "name"),
+    [("été à Nîmes", "ete-a-Nimes"), ("写真", "folder"), ("a/b (1).jpg/", "b-1-.jpg"), ("x", "x")],
+)
+def test_a_folders_job_has_its_name_in_plain_letters(
+    tmp_path: Path, folder_name: str, name: str
+) -> None:
+    from flows.folder import FolderJob
+
+    (tmp_path / folder_name).mkdir(parents=True)
+    photo(9).save(tmp_path / "style.png")
+    job = FolderJob(tmp_path / folder_name, tmp_path / "style.png", tmp_path / "out")
+    assert read_manifest(job.write_manifest()).manifest.name == name
 
 
 def test_paths_that_are_not_whole_or_not_there_are_refused(folder: dict[str, Any]) -> None:

@@ -131,6 +131,34 @@ def test_a_server_that_refuses_artifacts_costs_the_run_nothing(
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_server_that_cannot_be_reached_costs_the_run_nothing(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(sync_client: bool) -> Any:
+        raise RuntimeError("no server")
+
+    monkeypatch.setattr("flows.prefect_page.get_client", refuse)
+    assert job.run().made == 36
+    assert artifacts_of(newest_run()) == {}
+
+
+def test_the_connection_is_closed_when_the_run_has_ended(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prefect.client.orchestration import get_client
+
+    opened: list[Any] = []
+
+    def noted(sync_client: bool) -> Any:
+        opened.append(get_client(sync_client=True))
+        return opened[-1]
+
+    monkeypatch.setattr("flows.prefect_page.get_client", noted)
+    job.run()
+    assert artifacts_of(newest_run())
+    assert [client._client.is_closed for client in opened] == [True]
+
+
 def test_the_table_is_bounded_and_shows_the_most_of_each_group() -> None:
     from flows.prefect_page import outcome_table
 
@@ -150,7 +178,7 @@ def test_text_of_the_users_is_shown_as_it_is(text: str) -> None:
     from markdown_it import MarkdownIt
 
     from flows.prefect_page import escaped
-    from flows.terminal import printable
+    from flows.wording import printable
 
     rendered = MarkdownIt("gfm-like", {"linkify": False}).parse(escaped(text))
     line = " ".join(printable(text).split())

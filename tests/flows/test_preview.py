@@ -17,6 +17,7 @@ from manifests.storage import place
 from tests.flows.conftest import TINY, JobFolder
 from tests.flows.pictures import photo, write_bad_files
 from tests.flows.processes import finished
+from tests.flows.test_labelled_run import write, write_coco
 
 
 @pytest.fixture
@@ -113,6 +114,63 @@ def test_a_dataset_is_not_taken_for_a_preview(job: JobFolder) -> None:
     assert status == 2
     assert "holds a dataset, no preview" in output
     assert job.images() == before
+
+
+def test_files_of_others_are_not_written_over(job: JobFolder) -> None:
+    folder = job.folder / "out.preview"
+    folder.mkdir()
+    (folder / "report.html").write_text("mine")
+    status, output = finished("preview", job.manifest, "-n", "2")
+    assert (status, output.count("holds files of others")) == (2, 1), output
+    assert [file.name for file in folder.iterdir()] == ["report.html"]
+    assert (folder / "report.html").read_text() == "mine"
+
+
+def test_a_run_makes_a_dataset_of_a_preview(job: JobFolder) -> None:
+    read = read_for_run(job.manifest, job.out)
+    assert preview(read, 2, Control()).images == 2
+    mark = job.out / ".gramflow" / "preview.json"
+    of_preview = mark.read_bytes()
+    job.run(limit=10)
+    before = job.images()
+    assert len(before) == 12, "those of the preview are of the run, too"
+    with pytest.raises(ValueError, match="holds a dataset, no preview"):
+        preview(read, 2, Control())
+    mark.write_bytes(of_preview)
+    with pytest.raises(ValueError, match="holds a dataset, no preview"):
+        preview(read, 2, Control())
+    assert job.images() == before, "nothing was set aside"
+
+
+def test_a_run_that_makes_nothing_keeps_what_the_preview_made(job: JobFolder) -> None:
+    read = read_for_run(job.manifest, job.out)
+    preview(read, 100, Control())
+    assert job.run().made == 0
+    with pytest.raises(ValueError, match="holds a dataset, no preview"):
+        preview(read, 2, Control())
+    assert len(job.images()) == 36
+
+
+def test_damaged_files_of_an_earlier_preview_are_made_again(tmp_path: Path) -> None:
+    write_coco(tmp_path / "coco")
+    (tmp_path / "styles").mkdir()
+    photo(100, 40, 52).save(tmp_path / "styles" / "style.png")
+    masked = JobFolder(tmp_path)
+    write(masked)
+    done = previewed(masked, 4)
+    before = masked.images(done.out)
+    masks = sorted(done.out.glob("train/masks/*"))
+    mask_before = masks[0].read_bytes()
+    for name in list(before)[:2]:
+        (done.out / name).write_bytes(before[name][:300])
+    masks[0].write_bytes(b"")
+    again = previewed(masked, 4)
+    assert (again.damaged, again.images, again.failures) == (3, 4, ())
+    assert again.sheet is not None
+    assert masked.images(done.out) == before
+    assert masks[0].read_bytes() == mask_before
+    assert len(list((done.out / ".gramflow" / "set_aside").rglob("*.*"))) == 3
+    assert previewed(masked, 4).damaged == 0
 
 
 def test_files_that_cannot_be_used_are_told_of(small: JobFolder) -> None:

@@ -6,8 +6,11 @@ import base64
 import io
 import json
 import re
+import threading
 import time
+import tracemalloc
 from html.parser import HTMLParser
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +21,13 @@ from upath import UPath
 from flows.colours import colour
 from flows.report import write_report
 from flows.report.curves import curves_of
+from flows.report.distribution import Distribution
 from flows.report.examples import MOST_EXAMPLES
 from flows.report.facts import gather
 from flows.report.outlines import outlines_of
 from flows.report.plots import by_style
-from flows.report.spread import Spread
 from flows.report.thumbnails import coloured_mask
-from manifests.exporters.finished import read_finished
+from manifests.exporters.finished import FinishedDataset, read_finished
 from manifests.labels import Category, Object, Rle
 from tests.flows.conftest import JobFolder
 from tests.flows.painted import Painted
@@ -74,7 +77,7 @@ class _Page(HTMLParser):
 
 
 def report_of(out: Path) -> _Page:
-    file = write_report(out)
+    file = write_report(out, asks_stores=False)
     assert isinstance(file, Path)
     return _Page(file)
 
@@ -274,6 +277,32 @@ def test_a_semantic_mask_is_coloured_and_its_background_shows_what_is_below(
     assert image.getpixel((310, 190))[3] == 0
 
 
+def test_what_lies_in_stores_is_not_asked_for_on_a_strangers_word(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Listening(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+
+        do_HEAD = do_GET
+
+    painted = Painted(tmp_path, has_originals=False)
+    painted.write()
+    with HTTPServer(("127.0.0.1", 0), Listening) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        metadata = painted.out / "train" / "metadata.jsonl"
+        metadata.write_text(
+            metadata.read_text()
+            .replace('"photos/', f'"{address}/')
+            .replace('"styles/waves.png', '"s3://private/waves.png')
+        )
+        page = report_of(painted.out)
+        server.shutdown()
+    assert not asked
+    assert f"Only a run's own report shows what lies in stores, as {address}/one.jpg." in page.text
+
+
 def test_what_strangers_wrote_of_it_does_no_harm(tmp_path: Path) -> None:
     painted = Painted(tmp_path)
     painted.write()
@@ -293,6 +322,17 @@ def test_what_strangers_wrote_of_it_does_no_harm(tmp_path: Path) -> None:
     assert "line 1 is no JSON object" in page.text
     assert page.data["failures"][2][0] == "\ud800"
     assert "Loss curve" not in page.text
+
+
+def test_occluded_keypoints_are_hollow(tmp_path: Path) -> None:
+    keypoints = ((8.0, 8.0, 2), (10.0, 9.0, 1), (12.0, 9.0, 0))
+    one = Object("person", (4.0, 4.0, 20.0, 30.0), keypoints=keypoints)
+    person = Category("person", keypoints=("a", "b", "c"), skeleton=((0, 1), (1, 2)))
+    painted = Painted(tmp_path, categories=(person,), objects=(one,))
+    paths = {(of.get("class"), of.get("d")) for tag, of in page_of(painted).tags if tag == "path"}
+    assert ("holes", "M10 9h.01") in paths
+    assert ("points", "M8 8h.01M10 9h.01") in paths, "each has a dot, on which the hole lies"
+    assert ("bones", "M8 8L10 9") in paths, "none to what is not labelled"
 
 
 def test_a_mask_without_an_outline_is_hatched_inside_of_it(tmp_path: Path) -> None:
@@ -353,22 +393,55 @@ def test_a_report_of_a_dataset_in_a_store_lies_in_the_store(tmp_path: Path) -> N
     painted.write()
     folder = memory_folder()
     folder.put(painted.out, "out")
-    written = write_report(UPath(folder.file("out")))
+    written = write_report(UPath(folder.file("out")), asks_stores=True)
     assert str(written) == folder.file("out/report.html")
     html = folder.read("out/report.html").decode()
     assert f"gramflow replay {folder.file('out')} " in html
 
 
-def test_a_spread_has_the_quantiles_of_its_values() -> None:
-    spread = Spread.even(100)
+def test_a_value_off_its_axis_is_drawn_at_its_end() -> None:
+    even = Distribution.even(100)
+    for value in (-3.0, 0.5, 7.0):
+        even.add(value)
+    drawn = by_style({"oil.jpg": even}, lowest_first=True)
+    assert drawn is not None
+    (strip,) = drawn.strips
+    assert (strip.low, strip.middle, strip.high) == (0.0, 0.5, 0.5)
+    even.add(7.0)
+    drawn = by_style({"oil.jpg": even}, lowest_first=True)
+    assert drawn is not None
+    assert drawn.strips[0].high == 1.0
+
+
+def test_a_distribution_has_the_quantiles_of_its_values() -> None:
+    even = Distribution.even(100)
     for value in range(101):
-        spread.add(value / 100)
-    assert [spread.quantile(share) for share in (0, 0.25, 0.5, 1)] == [0, 0.25, 0.5, 1]
-    decades = Spread.by_decades(50)
+        even.add(value / 100)
+    assert [even.quantile(share) for share in (0, 0.25, 0.5, 1)] == [0, 0.25, 0.5, 1]
+    decades = Distribution.by_decades(50)
     for value in (1e-3, 1.0, 1e3):
         decades.add(value)
     assert decades.quantile(0.5) == pytest.approx(1.0)
     assert decades.quantile(1) == pytest.approx(1e3)
+
+
+def test_examples_are_of_all_styles_and_classes_and_the_least_faithful(tmp_path: Path) -> None:
+    painted = Painted(
+        tmp_path,
+        photographs=[f"{index}.jpg" for index in range(60)],
+        styles=[f"{index}.png" for index in range(6)],
+        classes=[f"class-{index}" for index in range(5)],
+        files=1,
+    )
+    painted.write()
+    examples = list(gather(read_finished(painted.out)).examples.values())
+    assert len(examples) == MOST_EXAMPLES
+    assert len({one.label for one in examples}) == 5
+    assert len({one.style for one in examples if one.style}) == 6
+    assert len({one.row["content_path"] for one in examples}) > 30
+    assert {one.kind for one in examples[:12]} == {"stylized"}
+    least = min(row["fidelity"] for row in painted.rows)
+    assert all(one.fidelity == least for one in examples[3:32:4]), "eight are looked for"
 
 
 def test_many_rows_are_sampled_evenly_and_the_page_says_so(tmp_path: Path) -> None:
@@ -376,9 +449,51 @@ def test_many_rows_are_sampled_evenly_and_the_page_says_so(tmp_path: Path) -> No
     facts = gather(read_finished(painted.write()), most_rows=40)
     assert facts.images == 400
     assert 40 <= len(facts.table.file) <= 40 + MOST_EXAMPLES
-    evenly = facts.table.file[:40]
-    assert [f"train/{row['file_name']}" for row in painted.rows[9::10]] == evenly
-    assert set(facts.examples) <= set(range(len(facts.table.file)))
+    files = [f"train/{row['file_name']}" for row in painted.rows]
+    assert set(files[9::10]) <= set(facts.table.file)
+    assert facts.table.file == sorted(facts.table.file, key=files.index), "as in the dataset"
+    for place, example in facts.examples.items():
+        assert facts.table.file[place] == f"train/{example.row['file_name']}"
+
+
+def test_labels_stay_with_their_row_when_examples_come_between(tmp_path: Path) -> None:
+    box = Object("person", (4.0, 4.0, 20.0, 30.0))
+    painted = Painted(
+        tmp_path,
+        photographs=[f"{index}.jpg" for index in range(60)],
+        categories=(PERSON,),
+        objects=(box,),
+    )
+    painted.write()
+    for index, row in enumerate(painted.rows):
+        row["objects"]["bbox"] = [[float(index % 20), 0.0, 9.0, 9.0]]
+    lines = "".join(json.dumps(row) + "\n" for row in painted.rows)
+    (painted.out / "train" / "metadata.jsonl").write_text(lines)
+    facts = gather(read_finished(painted.out), most_rows=24)
+    files = [f"train/{row['file_name']}" for row in painted.rows]
+    assert len(facts.outlines) == len(facts.table.file) > 48
+    for place, (outline,) in facts.outlines.items():
+        left = files.index(facts.table.file[place]) % 20
+        assert outline.box == f"M{left} 0H{left + 9}V9H{left}Z"
+
+
+def test_a_photograph_takes_a_few_bytes_of_memory(tmp_path: Path) -> None:
+    def peak_bytes(dataset: FinishedDataset, photographs: int) -> int:
+        tracemalloc.start()
+        assert gather(dataset, most_rows=10).photographs == photographs
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    peaks = []
+    for photographs in (500, 4500):
+        names = [f"{index}.jpg" for index in range(photographs)]
+        folder = tmp_path / f"{photographs}"
+        painted = Painted(folder, names, styles=(), has_originals=False, files=1)
+        dataset = read_finished(painted.write())
+        # The least of some, for other threads of this process take memory, too.
+        peaks.append(min(peak_bytes(dataset, photographs) for _ in range(3)))
+    assert peaks[1] - peaks[0] < 4000 * 40
 
 
 def test_a_hundred_thousand_rows_make_a_page_of_some_megabytes(tmp_path: Path) -> None:
@@ -391,7 +506,7 @@ def test_a_hundred_thousand_rows_make_a_page_of_some_megabytes(tmp_path: Path) -
     )
     painted.write()
     begun = time.monotonic()
-    file = write_report(painted.out)
+    file = write_report(painted.out, asks_stores=False)
     assert isinstance(file, Path)
     size_mb = file.stat().st_size / 1e6
     print(

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from flows.budget import Budget
+from flows.reading import read_for_run
 from manifests.in_use import OutputInUse, in_use
 from tests.flows.conftest import TINY, JobFolder
 from tests.flows.pictures import photo, write_bad_files
@@ -272,21 +273,70 @@ def test_a_run_ends_when_its_hours_are_over_and_the_next_goes_on(job: JobFolder)
     assert in_two_runs == job.images(job.folder / "at_once")
 
 
-def test_no_chunk_begins_that_would_not_be_done_in_time() -> None:
+def budget_of_a_minute(*took: tuple[float, float, bool, bool]) -> Budget:
+    """After chunks of (work, seconds, has_pairs, is_first)."""
     budget = Budget(hours=60 / 3600)
-    assert budget.allows(work=1000), "how long it takes is not known yet"
-    budget.took(work=2, seconds=1)
-    budget.took(work=2, seconds=10)
-    assert budget.allows(work=10), "50 s, as the slowest"
-    assert not budget.allows(work=20), "100 s"
+    for work, seconds, has_pairs, is_first in took:
+        budget.took(work, has_pairs, seconds, is_first)
+    return budget
+
+
+def test_no_chunk_begins_that_would_not_be_done_in_time() -> None:
+    assert budget_of_a_minute().allows(1000, True), "how long it takes is not known yet"
+    budget = budget_of_a_minute((2, 10, True, False), (2, 30, True, False))
+    assert budget.allows(7, True), "55 s: 5 for each of the work, and up to 20 of waiting"
+    assert not budget.allows(9, True), "65 s"
     assert budget.is_over
-    assert not budget.allows(work=0.1), "others would be made instead, in another order"
+    assert not budget.allows(0.1, True), "others would be made instead, in another order"
+
+
+def test_workers_that_start_slowly_are_not_taken_for_slow_ones() -> None:
+    while_starting = [(0.01, 4.4, False, True), (0.01, 4.4, True, True)]
+    assert budget_of_a_minute(*while_starting).allows(10, True), "as long as the slowest"
+    assert budget_of_a_minute(*while_starting, (10, 30, True, False)).allows(10, True)
+    slow = [(10.0, 70.0, True, True)]
+    assert not budget_of_a_minute(*slow).allows(10, True), "70 s, of which none may be the start"
+
+
+def test_chunks_without_pairs_say_nothing_of_those_with_pairs() -> None:
+    photographs = (0.01, 4.4, False, False)  # as to a store that is far away
+    assert budget_of_a_minute(photographs).allows(10, True), "as long as the slowest"
+    budget = budget_of_a_minute(photographs, (10, 50, True, False))
+    assert budget.allows(0.01, False), "4.4 s"
+    assert not budget.allows(12.5, True), "62.5 s"
+
+
+def test_what_failed_at_once_does_not_make_others_look_fast() -> None:
+    assert not budget_of_a_minute((10, 0.01, True, False), (10, 70, True, False)).allows(10, True)
+
+
+def test_as_many_chunks_as_begin_at_once_are_first(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import flows.dataset
+    from flows.job import prepare
+
+    heard: list[tuple[bool, bool]] = []
+
+    class Heard(Budget):
+        def took(self, work: float, has_pairs: bool, seconds: float, is_first: bool) -> None:
+            heard.append((has_pairs, is_first))
+
+    monkeypatch.setattr(flows.dataset, "Budget", Heard)
+    monkeypatch.setattr(flows.dataset, "_TASKS_PER_FLOW", 5)
+    for index in range(8):  # each of a shape of its own, and so two chunks
+        photo(index, 48, 20 + index).save(job.folder / "photos" / "dog" / f"more{index}.png")
+    job.run(max_hours=1)
+    places = prepare(read_for_run(job.manifest)).places
+    assert len(heard) > 2 * places
+    assert sum(is_first for _, is_first in heard) == places
+    assert {has_pairs for has_pairs, _ in heard} == {True, False}
 
 
 def test_without_hours_every_chunk_may_begin() -> None:
     budget = Budget(hours=None)
-    budget.took(work=1, seconds=1e6)
-    assert budget.allows(work=1e6)
+    budget.took(work=1, has_pairs=True, seconds=1e6, is_first=False)
+    assert budget.allows(work=1e6, has_pairs=True)
     assert not budget.is_over
 
 

@@ -14,6 +14,7 @@ from flows.progress import (
     Optimised,
     Started,
     Waiting,
+    WaitOver,
 )
 from flows.standing import Reckoning, Standing
 
@@ -47,6 +48,7 @@ def test_phases_follow_each_other() -> None:
     assert after().phase == "reading"
     assert after(Waiting("other runs have the GPUs")).waiting_for == "other runs have the GPUs"
     assert after(Waiting("why"), Hashing(3)) == Standing(files=3)
+    assert after(Waiting("why"), WaitOver()) == Standing()
     assert after(Hashing(3), STARTED).phase == "making"
     assert after(STARTED, Indexing()).phase == "indexing"
 

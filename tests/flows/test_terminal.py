@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from flows.progress import ChunkDone, Event, Hashing, InStage, Optimised, Started, Waiting
-from flows.terminal import RunDisplay, counted, duration, file_size
+from flows.terminal import RunDisplay
+from flows.wording import counted, duration, file_size
 
 UNDERWAY: tuple[Event, ...] = (
     Hashing(3),
@@ -119,3 +120,4 @@ def test_file_sizes_have_a_unit(count: float, text: str) -> None:
 )
 def test_what_is_counted_is_one_or_many(count: int, text: str) -> None:
     assert counted(count, "image") == text
+    assert counted(count, "class") == text.replace("images", "classes").replace("image", "class")

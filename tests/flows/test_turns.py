@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import torch
 
-from flows.progress import Control, Stopped, Waiting
+from flows.progress import Control, Stopped, Waiting, WaitOver
 from flows.server import ServerError
 from manifests.in_use import OutputInUse, in_use
 
@@ -49,7 +49,7 @@ def test_a_run_waits_until_the_folder_is_free(tmp_path: Path) -> None:
     waiting.join(20)
     assert entered
     assert entered[0] >= left
-    assert [type(one) for one in told] == [Waiting]
+    assert [type(one) for one in told] == [Waiting, WaitOver]
 
 
 def test_who_does_not_wait_or_waits_too_short_is_told(tmp_path: Path) -> None:

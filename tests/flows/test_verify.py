@@ -292,7 +292,7 @@ def test_what_was_set_aside_says_so(dataset: Dataset) -> None:
 
 def _findings_set_aside(dataset: Dataset) -> int:
     found = read_finished(dataset.out)
-    return sum([set_aside(found, one) is not None for one in verify(found, Seen())])
+    return sum([set_aside(found.out, one) is not None for one in verify(found, Seen())])
 
 
 def test_a_file_that_only_could_not_be_read_stays(dataset: Dataset) -> None:

@@ -1,4 +1,4 @@
-"""How values are spread, in as many numbers as there are bins."""
+"""The distribution of many values, in as many numbers as there are bins."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Spread:
+class Distribution:
     """Values counted in bins, so that a million take no more room than a hundred.
 
     Attributes:
@@ -21,12 +21,12 @@ class Spread:
     bins: Counter[int] = field(default_factory=Counter)
 
     @staticmethod
-    def even(bins_per_unit: int) -> Spread:
-        return Spread(bins_per_unit, is_by_decades=False)
+    def even(bins_per_unit: int) -> Distribution:
+        return Distribution(bins_per_unit, is_by_decades=False)
 
     @staticmethod
-    def by_decades(bins_per_decade: int) -> Spread:
-        return Spread(bins_per_decade, is_by_decades=True)
+    def by_decades(bins_per_decade: int) -> Distribution:
+        return Distribution(bins_per_decade, is_by_decades=True)
 
     def add(self, value: float) -> None:
         scaled = math.log10(value) if self.is_by_decades else value
