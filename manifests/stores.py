@@ -57,7 +57,7 @@ def only_plain(path: str, flags: int) -> int:
     if stat.S_ISREG(kind) or stat.S_ISDIR(kind):  # of a folder the system says it better
         return descriptor
     os.close(descriptor)
-    raise OSError(errno.EINVAL, "is a pipe or a device; expected a file", path)
+    raise OSError(errno.EINVAL, "is a pipe or a device, not a file", path)
 
 
 def open_plain(file: Path) -> BinaryIO:

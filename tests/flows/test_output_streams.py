@@ -101,7 +101,7 @@ def test_what_is_kept_is_told_only_where_something_was_begun(
     for command in ("verify", "replay", "report"):
         rest = ("x", "-o", tmp_path / "x.jpg") if command == "replay" else ()
         status, output = finished(command, tmp_path, *rest)
-        said = f"error: {tmp_path}/dataset.json: is a pipe or a device; expected a file\n"
+        said = f"error: {tmp_path}/dataset.json: is a pipe or a device, not a file\n"
         assert (status, output) == (2, said)
     job.run()
     (job.out / "report.html").unlink()
