@@ -39,7 +39,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     painted.write()
     painted.write_curves()
-    file = write_report(painted.out)
+    file = write_report(painted.out, asks_stores=False)
     assert isinstance(file, Path)
     return file
 
@@ -233,7 +233,7 @@ def test_names_and_labels_are_text(chromium: Any, tmp_path: Path) -> None:
         failures=[{"path": EVIL, "error": f"{EVIL} {LONG}", "images_missing": 1}],
         left_out=[{"content_path": EVIL, "style_path": EVIL, "why": EVIL, "images": 1}],
     )
-    file = write_report(painted.write())
+    file = write_report(painted.write(), asks_stores=False)
     assert isinstance(file, Path)
     for width in (1280, 390):
         with opened(chromium, file, width) as seen:
@@ -269,7 +269,7 @@ def test_a_hundred_thousand_images_open_in_two_seconds(chromium: Any, tmp_path: 
         classes=[f"class-{index}" for index in range(300)],
         files=500,
     )
-    file = write_report(painted.write())
+    file = write_report(painted.write(), asks_stores=False)
     assert isinstance(file, Path)
     opened_ms = []
     with opened(chromium, file) as seen:

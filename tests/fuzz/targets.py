@@ -228,7 +228,7 @@ def _is_exported(name: str, folder: Path, data: bytes) -> bool:
         dataset = read_finished(out)
         for finding in verify(dataset, Seen()):
             _check_sentence(finding.message)
-        write_report(out)
+        write_report(out, asks_stores=False)
         list(export(out, list(FORMATS)))
     except ManifestError as error:
         _check_said(error)
