@@ -193,7 +193,7 @@ def _run_folder(job: FolderJob) -> int:
 
     try:
         with one_sentence_errors(goes_on=True):
-            return run_shown(run)
+            return run_shown(run, more_to_come=True)
     except SystemExit as ended:  # whatever it was, the next run may go through
         return int(ended.code or 0)
 

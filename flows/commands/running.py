@@ -132,8 +132,13 @@ def shown() -> Iterator[tuple[Control, list[int]]]:
         yield Control(tell=display.tell, stop=stop), asked
 
 
-def run_shown(run: Callable[[], Summary]) -> int:
-    """Run a flow with a display, under a server that is there; exit status."""
+def run_shown(run: Callable[[], Summary], more_to_come: bool = False) -> int:
+    """Run a flow with a display, under a server that is there; exit status.
+
+    Args:
+        more_to_come: that the command does not end with the run: a signal that came when the run
+            was all but done is for what comes.
+    """
     from flows.commands.attended import attended
     from flows.progress import Stopped
 
@@ -144,7 +149,7 @@ def run_shown(run: Callable[[], Summary]) -> int:
             say("stopped before anything was made; to go on, give the same command again")
             return status_of(asked[0]) if asked else INTERRUPTED
     status = _report(summary)
-    return status_of(asked[0]) if summary.stopped and asked else status
+    return status_of(asked[0]) if asked and (summary.stopped or more_to_come) else status
 
 
 def _report(summary: Summary) -> int:
