@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import os
 import warnings
@@ -188,10 +189,12 @@ def _build(name: str, arguments: Mapping[str, Any]) -> Any:
             raise ValueError(f"{name}: expected transforms, a list of {{Transform: {{…}}}}")
         inner = [_build(*next(iter(step.items()))) for step in steps]
         arguments = {**arguments, "transforms": inner}
-    elif not _is_transform(kind) or name in _NOT_FOR_IMAGE_FILES or name.endswith("3D"):
+    elif not _is_transform(name):
+        close = difflib.get_close_matches(name, _names_of_transforms(), n=1)
+        names = f"did you mean {close[0]}?" if close else "see its documentation for the names"
         raise ValueError(
             f"{name} is no transform of albumentations {A.__version__} that takes and gives "
-            "8-bit images; see its documentation for the names"
+            f"8-bit images; {names}"
         )
     known = inspect.signature(kind).parameters
     for argument in arguments:
@@ -239,8 +242,16 @@ def _check_that_labels_can_follow(name: str, transform: Any) -> None:
         )
 
 
-def _is_transform(kind: Any) -> bool:
+def _is_transform(name: str) -> bool:
+    """Whether it is one of albumentations that takes and gives 8-bit images."""
+    kind = getattr(A, name, None)
+    if name in _NOT_FOR_IMAGE_FILES or name.endswith("3D"):
+        return False
     return inspect.isclass(kind) and issubclass(kind, A.BasicTransform)
+
+
+def _names_of_transforms() -> list[str]:
+    return [*_CONTAINERS, *filter(_is_transform, dir(A))]
 
 
 def _first_reason(error: BaseException) -> str:

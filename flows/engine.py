@@ -102,8 +102,7 @@ def resolve_engine(read: ReadManifest, style_grams_folder: Path) -> tuple[Engine
     """
     wanted = read.manifest.stylize
     preset = manifest_preset(read)
-    weights = None if wanted.weights is None else Path(read.resolve(wanted.weights))
-    encoder = load_encoder(wanted.encoder, weights)
+    encoder = load_encoder(wanted.encoder, weights_file(read))
     parameters = {k: v for k, v in preset.as_dict().items() if k not in ("encoder", "size")}
     if wanted.size == "original":
         parameters["working_size"] = preset.size
@@ -116,6 +115,12 @@ def resolve_engine(read: ReadManifest, style_grams_folder: Path) -> tuple[Engine
     )
     style_grams = StyleGrams(style_grams_folder)
     return engine, Stylizer(encoder, preset, choose_device(), style_grams=style_grams)
+
+
+def weights_file(read: ReadManifest) -> Path | None:
+    """The manifest's file of the encoder's weights, where it names one."""
+    weights = read.manifest.stylize.weights
+    return None if weights is None else Path(read.resolve(weights))
 
 
 def output_size(read: ReadManifest) -> int:

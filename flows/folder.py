@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,14 @@ from typing import Any
 import yaml
 
 from manifests.durable import check_stays_inside, write_whole
+from manifests.errors import ManifestError, Problem
 from manifests.listings import exists, is_folder
+from manifests.reading import manifest_of
 from manifests.storage import Place, local_folder
+
+# Fields of the manifest -> what the user says; those of `stylize` are named alike.
+_CONTENT = "content[0].path"
+_NAMES = {"styles[0].path": "style", "output.path": "out"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,56 @@ class FolderJob:
     encoder: str = "compact"
     weights: Path | None = None
 
+    def check(self, expect_images: bool = True) -> None:
+        """Look for everything that a run would refuse; nothing is written.
+
+        Args:
+            expect_images: that the folder has some already.
+
+        Raises:
+            ValueError: folder or style is not there.
+            ManifestError: with every other problem.
+            LeadsOut: a link leads out of the output folder.
+        """
+        from flows.job import check_manifest
+
+        self._check_is_there()
+        check_stays_inside(self._file.parent, self.out)
+        try:
+            check_manifest(manifest_of(self._described(), self._file))
+        except ManifestError as error:
+            problems = error.problems
+            if not expect_images:
+                problems = tuple(one for one in problems if one.field != _CONTENT)
+            if problems:
+                raise ManifestError(problems) from None
+
+    @contextmanager
+    def said_as(self, form: str) -> Iterator[None]:
+        """What is wrong with the manifest is told in the block as wrong with what the user said.
+
+        Args:
+            form: of a name, as "--{}" on the command line.
+        """
+        try:
+            yield
+        except ManifestError as error:
+            problems = [self._as_said(problem, form) for problem in error.problems]
+            raise ManifestError(problems) from None
+
+    def _as_said(self, problem: Problem, form: str) -> Problem:
+        if problem.file != str(self._file):
+            return problem
+        if problem.field == _CONTENT:
+            return Problem(str(self.folder), None, "", problem.message)
+        name = _NAMES.get(problem.field, problem.field.removeprefix("stylize."))
+        message = problem.message.removeprefix(f"{name}: ")
+        return Problem(form.format(name), None, "", message)
+
+    @property
+    def _file(self) -> Path:
+        return local_folder(self.out).absolute() / "folder.yaml"
+
     def write_manifest(self) -> Path:
         """Write it beside what the output folder remembers; the next run of the folder replaces it.
 
@@ -35,24 +93,28 @@ class FolderJob:
             ValueError: folder or style is not there.
             LeadsOut: a link leads out of the output folder.
         """
-        if not is_folder(self.folder):
-            raise ValueError(f"{self.folder}: is no folder")
-        if not exists(self.style):
-            raise ValueError(f"{self.style}: there is no such style image or folder")
-        file = local_folder(self.out).absolute() / "folder.yaml"
+        self._check_is_there()
+        file = self._file
         check_stays_inside(file.parent, self.out)
         file.parent.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump(self._described(), sort_keys=False, allow_unicode=True)
         write_whole(file, text.encode(), file.parent)
         return file
 
+    def _check_is_there(self) -> None:
+        if not is_folder(self.folder):
+            raise ValueError(f"{self.folder}: is no folder; expected one of images")
+        if not exists(self.style):
+            raise ValueError(f"{self.style}: there is no such style image or folder")
+
     def _described(self) -> dict[str, Any]:
+        weights = None if self.weights is None else str(self.weights.expanduser().absolute())
         settings: dict[str, Any] = {
             "encoder": self.encoder,
             "preset": self.preset,
             "strength": self.strength,
             **({"size": self.size} if self.size is not None else {}),
-            **({"weights": str(self.weights.absolute())} if self.weights is not None else {}),
+            **({"weights": weights} if weights is not None else {}),
         }
         return {
             "version": 1,

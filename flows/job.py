@@ -22,6 +22,7 @@ from flows.engine import (
     nominal_seconds,
     output_size,
     resolve_engine,
+    weights_file,
 )
 from flows.reading import output_folder
 from flows.workshop import Workshop
@@ -35,7 +36,8 @@ from manifests.reading import ReadManifest
 from manifests.sources import ContentImage, ListedContent, list_content, list_styles, listed_pairs
 from manifests.storage import Place, local_folder, normal
 from manifests.stores import check_store
-from nst_core import ENCODERS, Stylizer
+from nst_core import EncoderUnavailable, Stylizer
+from nst_core.loading import check_weights
 
 _FACTS = "files.sqlite"
 
@@ -92,9 +94,12 @@ def check_manifest(read: ReadManifest) -> ListedContent:
         read.problem(("augment", "recipes", *problem.field), problem.message)
         for problem in check_recipes(manifest.augment.recipes, with_objects=with_objects)
     ]
-    if manifest.stylize.encoder not in ENCODERS:
-        message = f"expected one of {', '.join(ENCODERS)}, got {manifest.stylize.encoder!r}"
-        problems.append(read.problem(("stylize", "encoder"), message))
+    weights = weights_file(read) if manifest.styles else None
+    try:
+        check_weights(manifest.stylize.encoder, weights)
+    except (ValueError, EncoderUnavailable) as error:
+        field, _, message = str(error).partition(": ")
+        problems.append(read.problem(("stylize", field), message))
     try:
         manifest_preset(read)
     except ValueError as error:

@@ -62,5 +62,7 @@ def reprocess_folder(
         encoder=encoder,
         weights=weights,
     )
-    summary = stylize_dataset(job.write_manifest(), wait_s=wait_s)
+    with job.said_as("{}"):
+        job.check()
+        summary = stylize_dataset(job.write_manifest(), wait_s=wait_s)
     return ended(summary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from io import BytesIO
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from flows.engine import choose_device
 from flows.load import STYLE_LONG_SIDE_PX, as_pixels, as_tensor
 from flows.loss_curves import LossCurve
 from flows.trace import Trace, animation
-from manifests.durable import write_whole
+from manifests.durable import check_writable, write_whole
 from manifests.images import (
     UnusableImage,
     check_shape,
@@ -47,7 +48,7 @@ def stylize_picture(
     curve: Path | None = None,
     console: Console,
 ) -> tuple[float, float]:
-    """Stylize one picture and write it; returns the loss at the start and at the end.
+    """Stylize one picture and write it; returns its first and its last loss, as the curve has them.
 
     Args:
         size: long side in pixels; None for the preset's.
@@ -57,14 +58,16 @@ def stylize_picture(
         console: shows how far it is, where it is a terminal.
 
     Raises:
-        ValueError: for an unusable image, file ending or number.
+        ValueError: for an unusable image, file ending or number, or a file that is read or named
+            twice.
+        OSError: for a file that cannot be written; nothing was done.
         EncoderUnavailable: when the encoder's weights cannot be had.
     """
-    _check_files(output, trace, curve)
-    if trace_every is not None and (trace is None or trace_every < 1):
-        raise ValueError(
-            f"trace-every: expected a whole number >= 1 and --trace FILE, got {trace_every}"
-        )
+    _check_files((content, style), output, trace, curve)
+    if trace_every is not None and trace is None:
+        raise ValueError("trace-every: expected --trace FILE too, which it is for")
+    if trace_every is not None and trace_every < 1:
+        raise ValueError(f"trace-every: expected a whole number >= 1, got {trace_every}")
     resolved = resolve_preset(preset, {} if size is None else {"size": size})
     content_image = _opened(content, resolved.size)
     style_image = _opened(style, STYLE_LONG_SIDE_PX)
@@ -99,20 +102,40 @@ def stylize_picture(
     _write(output, encode_image(image, _FORMATS[output.suffix.lower()], _QUALITY))
     if trace is not None:
         _write(trace, animation(traced.frames, image))
+    points = losses.points
     if curve is not None:
         plot = BytesIO()
-        curve_picture(losses.points).save(plot, "PNG", optimize=True)
+        curve_picture(points).save(plot, "PNG", optimize=True)
         _write(curve, plot.getvalue())
-    return result.start["total"], result.end["total"]
+    return points[0].total, points[-1].total
 
 
-def _check_files(output: Path, trace: Path | None, curve: Path | None) -> None:
+def _check_files(
+    read: tuple[Path, Path], output: Path, trace: Path | None, curve: Path | None
+) -> None:
+    """Refuse what could not be written when the picture is done, and what would replace another."""
+    images, written = set(map(_real, read)), set[tuple[int, int] | str]()
     for file, endings in ((output, _FORMATS), (trace, (".webp",)), (curve, (".png",))):
-        if file is not None and file.suffix.lower() not in endings:
+        if file is None:
+            continue
+        if file.suffix.lower() not in endings:
             raise ValueError(f"{file}: expected a file ending of {', '.join(endings)}")
-    files = [file.absolute() for file in (output, trace, curve) if file is not None]
-    if len(set(files)) < len(files):
-        raise ValueError(f"{output}: expected another file for each of result, trace and curve")
+        real = _real(file)
+        if real in images:
+            raise ValueError(f"{file}: is read, and would be replaced; expected another file")
+        if real in written:
+            raise ValueError(f"{file}: expected another file for each of result, trace and curve")
+        written.add(real)
+        check_writable(file)
+
+
+def _real(file: Path) -> tuple[int, int] | str:
+    """The same for two spellings of a file, and for two names that are links to the same bytes."""
+    try:
+        found = file.stat()
+    except OSError:
+        return os.path.realpath(file)
+    return found.st_dev, found.st_ino
 
 
 def _write(file: Path, data: bytes) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from manifests.reading import ReadManifest, read_manifest
-from manifests.storage import Place, place
+from manifests.storage import Place, whole_place
 
 
 def read_for_run(
@@ -24,7 +24,7 @@ def read_for_run(
     whole = read.manifest
     output, stylize = whole.output, whole.stylize
     if out is not None:
-        output = output.model_copy(update={"path": str(place(str(out)).absolute())})
+        output = output.model_copy(update={"path": str(whole_place(str(out)))})
     if encoder is not None:
         stylize = stylize.model_copy(update={"encoder": encoder, "weights": None})
     if weights is not None:

@@ -13,11 +13,12 @@ from flows.standing import Phase, Standing
 from flows.telling import doing, facts_of, stages_of
 from flows.wording import counted, duration
 from manifests.exporters.finished import FinishedDataset, read_finished
+from manifests.in_use import who_has
 from manifests.ledger import Ledger
 from manifests.storage import Place
 from manifests.stores import is_there, names_in
 
-State = Literal[Phase, "finished", "stopped", "failed", "gone", "idle"]
+State = Literal[Phase, "starting", "finished", "stopped", "failed", "gone", "idle"]
 _TO_GO_ON = "give its command again to go on"
 
 
@@ -26,7 +27,8 @@ class Status:
     """What is known of an output folder.
 
     Attributes:
-        state: the run's phase, or how it ended; gone, if its process ended without a word; idle,
+        state: the run's phase, or how it ended; starting, if a process has the folder and has told
+            nothing of itself yet; gone, if its process ended without a word; idle,
             if no run has told of itself here, as those of older versions did not.
         name: of the manifest.
         runner, host, pid: of the run.
@@ -80,6 +82,9 @@ def status_of(out: Place) -> Status:
 def lines_of(status: Status) -> Iterator[str]:
     """The same in a few lines of text."""
     yield f"{status.name or 'no dataset yet'} → {status.out}"
+    if status.state == "starting":
+        yield f"a run is starting (process {status.pid} on {status.host})"
+        return
     if status.standing is None:
         yield from _lines_of_idle(status)
         return
@@ -113,6 +118,10 @@ def _state_of(record: RunRecord) -> State:
 def _idle(out: Place) -> Status:
     dataset = read_finished(out) if is_there(out / "dataset.json") else None
     if dataset is None and not names_in(out / ".gramflow" / "ledger"):
+        if owner := who_has(out):
+            return Status(
+                str(out), "starting", host=owner.host, pid=owner.pid, started_s=owner.since_s
+            )
         raise ValueError(
             f"{out}: no run has written here; expected the output folder of one, `output.path` in "
             "its manifest"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -95,7 +96,8 @@ class RunDisplay:
         self._say(" · ".join(facts))
 
     def _say(self, line: str) -> None:
-        self._console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
+        with suppress(OSError):  # nobody reads it any more; the run is worth more than the line
+            self._console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
 
 def _picture_of(standing: Standing, width: int) -> list[Table | Text]:

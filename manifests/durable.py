@@ -10,10 +10,12 @@ import errno
 import os
 import secrets
 import shutil
+import stat
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,14 +55,26 @@ def written_whole(file: Place, temporary_folder: Path) -> Iterator[BinaryIO]:
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(temporary_folder)
     try:
-        with temporary.open("xb") as growing:
-            yield growing
-            growing.flush()
-            os.fsync(growing.fileno())
-        os.replace(temporary, file)
+        with _refusals_of(temporary, file):
+            with temporary.open("xb") as growing:
+                yield growing
+                growing.flush()
+                os.fsync(growing.fileno())
+            os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(file.parent)
+
+
+@contextmanager
+def _refusals_of(temporary: Path, file: Place) -> Iterator[None]:
+    """Errors in the block that name the temporary file name the one that it was to become."""
+    try:
+        yield
+    except OSError as error:
+        if str(error.filename) != str(temporary):
+            raise
+        raise type(error)(error.errno, error.strerror, str(file)) from error
 
 
 def write_whole(file: Place, data: bytes, temporary_folder: Path) -> None:
@@ -70,6 +84,23 @@ def write_whole(file: Place, data: bytes, temporary_folder: Path) -> None:
         return
     with written_whole(file, temporary_folder) as growing:
         growing.write(data)
+
+
+def check_writable(file: Path) -> None:
+    """Refuse a file on a disk that could not be written, before the work whose result it is to be.
+
+    Raises:
+        OSError: naming the file.
+    """
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.stat(file).st_mode):  # which also refuses a name that is too long
+            raise IsADirectoryError(errno.EISDIR, "is a folder; expected a file", str(file))
+    folder = next(parent for parent in file.absolute().parents if parent.exists())
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        why = f"{folder} cannot be written to: {error.strerror}"
+        raise type(error)(error.errno, why, str(file)) from None
 
 
 def remove_durably(file: Place) -> None:
@@ -155,7 +186,8 @@ def _named_together(temporary_folder: Path) -> Iterator[Write]:
             return
         temporary = _temporary(temporary_folder)
         waiting.append((temporary, file))
-        temporary.write_bytes(data)
+        with _refusals_of(temporary, file):
+            temporary.write_bytes(data)
         if len(waiting) >= _FILES_TOGETHER:
             name_all()
 
@@ -163,7 +195,8 @@ def _named_together(temporary_folder: Path) -> Iterator[Write]:
         _sync_files(temporary for temporary, _ in waiting)
         for temporary, file in waiting:
             file.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(temporary, str(file))
+            with _refusals_of(temporary, file):
+                os.replace(temporary, str(file))
         waiting.clear()
 
     try:
@@ -200,7 +233,11 @@ def link_or_copy(source: Place, target: Place, temporary_folder: Path) -> None:
         with source.open("rb") as whole, written_whole(target, temporary_folder) as growing:
             shutil.copyfileobj(whole, growing)
     else:
-        os.replace(temporary, target)
+        try:
+            with _refusals_of(temporary, target):
+                os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _temporary(folder: Path) -> Path:

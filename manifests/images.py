@@ -103,6 +103,8 @@ def read_file(file: str | os.PathLike[str]) -> tuple[bytes, State | None]:
         raise UnusableImage(f"is not in {on_disk}") from None
     except UnusableShard as error:
         raise UnusableImage(f"{on_disk} {error}") from None
+    except IsADirectoryError:
+        raise UnusableImage("is a folder; expected an image") from None
     except OSError as error:
         raise UnusableImage(error.strerror or "cannot be read") from None
     except MemoryError:

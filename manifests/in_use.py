@@ -26,7 +26,7 @@ from upath import UPath
 from manifests.durable import check_stays_inside
 from manifests.ledger import LedgerError
 from manifests.storage import Place
-from manifests.stores import list_folder, put, put_new, read_bytes, remove
+from manifests.stores import list_folder, only_plain, put, put_new, read_bytes, remove
 
 if os.name != "nt":
     import fcntl
@@ -104,6 +104,17 @@ def in_use(out: Place, on_lost: Callable[[], None] = lambda: None) -> Iterator[C
             yield lambda: None
 
 
+def who_has(out: Place) -> Owner | None:
+    """Whoever wrote down that it has the folder, and lives; asking keeps nobody from it."""
+    lock = out / ".gramflow" / "lock"
+    if isinstance(lock, UPath):
+        last = max(_generations(lock), default=0)
+        owner = _owner_of(lock, last) if last else None
+    else:
+        owner = _owner_in(lock)
+    return None if owner is None or owner.is_dead() else owner
+
+
 def _refusal(out: Place, owner: Owner | None) -> OutputInUse:
     who = ""
     if owner is not None:
@@ -130,13 +141,13 @@ def _owner(data: bytes) -> Owner | None:
 def _held_on_disk(out: Path) -> Iterator[None]:
     file = out / ".gramflow" / "lock"
     file.parent.mkdir(parents=True, exist_ok=True)
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    with open(os.open(file, flags, 0o666), "r+b") as lock:
+    made = os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    with open(file, "r+b", opener=lambda path, flags: only_plain(path, flags | made)) as lock:
         if os.name != "nt":
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise _refusal(out, _owner(file.read_bytes())) from None
+                raise _refusal(out, _owner_in(file)) from None
         lock.truncate()
         lock.write(_as_json(Owner.here()))
         lock.flush()
@@ -244,9 +255,13 @@ def _file(folder: UPath, generation: int) -> UPath:
 
 
 def _owner_of(folder: UPath, generation: int) -> Owner | None:
+    return _owner_in(_file(folder, generation))
+
+
+def _owner_in(file: Place) -> Owner | None:
     try:
-        return _owner(read_bytes(_file(folder, generation)))
-    except FileNotFoundError:
+        return _owner(read_bytes(file))
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

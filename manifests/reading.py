@@ -27,6 +27,7 @@ _TOO_BIG = (
 _TEXT_TAG = "tag:yaml.org,2002:str"
 _NUMBER_TAGS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 _MOST_DIGITS = 1_000
+_NO_LINES: Mapping[Field, int] = {}
 
 
 class _Bounded(yaml.SafeLoader):
@@ -93,8 +94,17 @@ def read_manifest(file: Path) -> ReadManifest:
     problems = list(_collect_lines(node, (), lines, str(file)))
     if problems:
         raise ManifestError(problems)
+    return manifest_of(construct_yaml(node, file), file, lines)
+
+
+def manifest_of(values: Any, file: Path, lines: Mapping[Field, int] = _NO_LINES) -> ReadManifest:
+    """A manifest of plain values, which are in a file or are to be.
+
+    Raises:
+        ManifestError: with every problem found.
+    """
     try:
-        manifest = Manifest.model_validate(construct_yaml(node, file))
+        manifest = Manifest.model_validate(values)
     except ValidationError as error:
         raise ManifestError(_problems(error, str(file), lines)) from None
     read = ReadManifest(manifest, file, lines)
@@ -150,10 +160,12 @@ def parse_yaml(file: Place) -> yaml.Node | None:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else None
         what = ", ".join(part for part in (error.context, error.problem) if part)
-        kind = "" if isinstance(error, ComposerError) else "is not YAML: "
-        raise ManifestError([Problem(str(file), line, "", kind + what)]) from None
+        if not isinstance(error, ComposerError):
+            what = f"is not YAML: {what}; see its indents, and put odd text in quotes"
+        raise ManifestError([Problem(str(file), line, "", what)]) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # a wrong \U escape, say
-        raise ManifestError([Problem(str(file), None, "", f"is not YAML: {error}")]) from None
+        what = f"is not YAML: {' '.join(str(error).split())}; expected a YAML manifest, as text"
+        raise ManifestError([Problem(str(file), None, "", what)]) from None
     except RecursionError:
         raise ManifestError([Problem(str(file), None, "", "is nested too deeply")]) from None
 

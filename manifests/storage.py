@@ -67,9 +67,25 @@ def place(text: str, folder: Path | None = None) -> Place:
     return UPath(f"{protocol}://{text[found.end() :].rstrip('/')}")
 
 
+def whole_place(text: str) -> Place:
+    """The place that a text of a command line names: a whole path without `..`, or a URL.
+
+    Raises:
+        ValueError: for `~name` of nobody; for a URL as `place` does.
+    """
+    try:
+        found = place(text)
+    except RuntimeError:
+        raise ValueError(f"{text}: there is no home folder {text.split('/')[0]}") from None
+    if not isinstance(found, Path):
+        return found
+    # `..` leads out of where a link leads to: only the system can tell where that is.
+    return found.resolve() if ".." in found.parts else found.absolute()
+
+
 def place_on_disk(text: str) -> Path:
-    """The local path that a text names. Raises ValueError for a URL of a store."""
-    found = place(text)
+    """The whole local path that a text names. Raises ValueError for a URL of a store."""
+    found = whole_place(text)
     if not isinstance(found, Path):
         raise ValueError(f"expected a folder on a disk, got {text!r}")
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,21 @@ class State:
     version: int
 
 
+def only_plain(path: str, flags: int) -> int:
+    """The opener of `open` for files: a pipe would block for good, a device have no end."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
+    kind = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(kind) or stat.S_ISDIR(kind):  # of a folder the system says it better
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "is a pipe or a device, not a file", path)
+
+
+def open_plain(file: Path) -> BinaryIO:
+    """A file on a disk to be read. Raises OSError, also for what is no plain file."""
+    return open(file, "rb", opener=only_plain)
+
+
 def read_bytes(file: Place, start: int | None = None, end: int | None = None) -> bytes:
     """All bytes of a file, or those from `start` to before `end`, which is not beyond its end.
 
@@ -56,7 +72,7 @@ def read_bytes(file: Place, start: int | None = None, end: int | None = None) ->
         OSError: FileNotFoundError where there is none; of a store, StoreError.
     """
     if isinstance(file, Path):
-        with file.open("rb") as opened_file:
+        with open_plain(file) as opened_file:
             opened_file.seek(start or 0)
             return opened_file.read(-1 if end is None else end - (start or 0))
     # Without this S3 is asked for the size first, to read large files in parts.
@@ -72,7 +88,7 @@ def read_first_line(file: Place, most_bytes: int) -> bytes:
         OSError: as `opened`.
     """
     if isinstance(file, Path):
-        with file.open("rb") as lines:
+        with open_plain(file) as lines:
             return lines.readline()
     with opened_in_parts(file, most_bytes) as parts:
         return parts.readline()
@@ -85,7 +101,7 @@ def opened(file: Place) -> BinaryIO:
         OSError: FileNotFoundError where there is none; of a store, StoreError.
     """
     if isinstance(file, Path):
-        return file.open("rb")
+        return open_plain(file)
     descriptor, name = tempfile.mkstemp()
     copy = os.fdopen(descriptor, "rb")
     try:

@@ -15,6 +15,8 @@ from nst_core.encoder import Encoder, layer_names
 
 _VGG_AVERAGE_POOL_GAIN = 2.0
 _VGG_BLOCK_WIDTHS = (64, 128, 256, 512, 512)
+# Encoders that take no file of weights.
+_OWN_WEIGHTS = {"random": "it makes its own", "compact": "its own are bundled"}
 _COMPACT_FILE = Path(__file__).with_name("weights") / "compact.safetensors"
 _COMPACT_SHA256 = "988f9475da6d8b53b12bcc50a2fffbdd60cb3d70bff4599965ceb8409d9682b4"
 _KINDS = ("weight", "bias")
@@ -47,14 +49,29 @@ def load_encoder(name: str, weights: str | Path | None = None) -> Encoder:
         ValueError: unknown name, or `weights` for an encoder that takes none.
         EncoderUnavailable: no way to the weights worked, or the file is not what it should be.
     """
+    path = None if weights is None else Path(weights)
+    check_weights(name, path)
+    return ENCODERS[name](path)
+
+
+def check_weights(name: str, weights: Path | None) -> None:
+    """Whether that encoder can be had with that file, as far as it shows without reading it.
+
+    Raises:
+        ValueError, EncoderUnavailable: as `load_encoder`; the message begins with `encoder: ` or
+            `weights: `.
+    """
     if name not in ENCODERS:
         raise ValueError(f"encoder: expected one of {', '.join(ENCODERS)}, got {name!r}")
-    return ENCODERS[name](None if weights is None else Path(weights))
+    if weights is None:
+        return
+    if name in _OWN_WEIGHTS:
+        raise ValueError(f"weights: encoder {name} takes none, {_OWN_WEIGHTS[name]}")
+    if not weights.is_file():
+        raise EncoderUnavailable(f"weights: {weights} is no file; expected one of torchvision's")
 
 
 def _random(weights: Path | None) -> Encoder:
-    if weights is not None:
-        raise ValueError("weights: encoder random takes none, it makes its own")
     generator = torch.Generator().manual_seed(_RANDOM_SEED)
     state: dict[str, Tensor] = {}
     channels_in = 3
@@ -90,8 +107,6 @@ def _vgg16(weights: Path | None) -> Encoder:
 
 
 def _compact(weights: Path | None) -> Encoder:
-    if weights is not None:
-        raise ValueError("weights: encoder compact takes none, its own are bundled")
     state, sha256 = _read_state(_COMPACT_FILE)
     if sha256 != _COMPACT_SHA256:
         raise EncoderUnavailable(
@@ -154,8 +169,6 @@ def _torchvision_url(name: str) -> str:
 
 
 def _read_state(path: Path) -> tuple[Mapping[str, Tensor], str]:
-    if not path.is_file():
-        raise EncoderUnavailable(f"weights: {path} is no file")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

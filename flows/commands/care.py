@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections import Counter
@@ -21,7 +20,9 @@ from flows.commands.console import (
     error_console,
     one_sentence_errors,
     say,
+    say_json,
 )
+from flows.commands.options import FinishedArgument
 from flows.wording import counted, file_size
 
 if TYPE_CHECKING:
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
     from manifests.verification import Finding, Seen
 
 _SHOWN_OF_A_KIND = 20
-
-FinishedArgument = Annotated[
-    str, typer.Argument(help="The output folder of a finished run, or its URL.")
-]
 
 
 def verify(
@@ -53,15 +50,15 @@ def verify(
     with one_sentence_errors():
         from flows.sample import Sampled
         from manifests.exporters.finished import read_finished
-        from manifests.storage import place
+        from manifests.storage import whole_place
         from manifests.verification import Seen, set_aside
 
         seen, sampled = Seen(), None
         kinds: Counter[str] = Counter()
         aside = 0
-        with _nobody_writes(place(out), mend), error_console.status("reading files"):
+        with _nobody_writes(whole_place(out), mend), error_console.status("reading files"):
             # While a run writes its indexes there is no dataset: it is looked for only now.
-            dataset = read_finished(place(out))
+            dataset = read_finished(whole_place(out))
             if sample:
                 sampled = Sampled()
             for finding in _findings(dataset, seen, sample, sampled):
@@ -69,7 +66,7 @@ def verify(
                 if mend and (mended := set_aside(dataset.out, finding)):
                     finding, aside = mended, aside + 1
                 if as_json:
-                    print(json.dumps(asdict(finding), ensure_ascii=False))
+                    say_json(asdict(finding))
                 elif kinds[finding.kind] <= _SHOWN_OF_A_KIND:
                     say(str(finding))
         _summary(dataset.out, seen, sampled, kinds, aside, as_json)
@@ -88,10 +85,10 @@ def replay(
         from manifests.durable import write_whole
         from manifests.exporters.finished import read_finished
         from manifests.images import UnusableImage
-        from manifests.storage import place
+        from manifests.storage import whole_place
         from manifests.stores import is_there, read_bytes
 
-        dataset = read_finished(place(out))
+        dataset = read_finished(whole_place(out))
         split, row = _row_of(dataset, variant_id)
         with error_console.status("making it again"):
             again = make_again(origins_of(dataset), row)
@@ -122,10 +119,10 @@ def report(out: FinishedArgument) -> None:
         from flows.report import write_report
         from manifests.exporters.finished import read_finished
         from manifests.in_use import in_use
-        from manifests.storage import is_in_store, place
+        from manifests.storage import is_in_store, whole_place
         from manifests.stores import names_in
 
-        folder = place(out)
+        folder = whole_place(out)
         if not names_in(folder / ".gramflow"):  # else a run may be about to write its dataset.json
             read_finished(folder)
         with in_use(folder), error_console.status("looking at the dataset"):
@@ -141,12 +138,12 @@ def prune(
     with one_sentence_errors():
         from manifests.in_use import in_use
         from manifests.pruning import prunable, remove
-        from manifests.storage import place
+        from manifests.storage import whole_place
         from manifests.stores import names_in
 
-        folder = place(out)
+        folder = whole_place(out)
         if not names_in(folder / ".gramflow" / "ledger"):
-            complain(f"{out}: expected the output folder of a run", WRONG_USE)
+            complain(f"{folder}: expected the output folder of a run", WRONG_USE)
         with in_use(folder):
             pruning = prunable(folder)
             shown: Counter[str] = Counter()
@@ -211,7 +208,7 @@ def _summary(
     if as_json:
         again = None if sampled is None else asdict(sampled)
         there = {"images": seen.images, "objects": seen.objects, "sampled": again}
-        print(json.dumps({**there, "problems": dict(kinds), "set_aside": aside}))
+        say_json({**there, "problems": dict(kinds), "set_aside": aside})
         return
     _say_how_many_more(kinds)
     counts = {"image": seen.images, "object": seen.objects, "problem": kinds.total()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
@@ -16,10 +15,18 @@ from flows.commands.console import (
     complain,
     error_console,
     one_sentence_errors,
-    out_console,
     say,
+    say_json,
+    say_table,
 )
-from flows.commands.options import EncoderOption, ManifestArgument, OutOption, WeightsOption
+from flows.commands.options import (
+    EncoderOption,
+    FinishedArgument,
+    ManifestArgument,
+    OutOption,
+    WeightsOption,
+    given,
+)
 from flows.commands.previewing import show_preview
 from flows.commands.running import run_manifest
 from flows.wording import printable
@@ -52,7 +59,7 @@ def run(
     ] = None,
 ) -> None:
     """Make every image of the manifest that is not there yet. Interrupt and repeat as you like."""
-    with one_sentence_errors():
+    with one_sentence_errors(goes_on=True):
         status = run_manifest(
             manifest,
             out,
@@ -73,7 +80,10 @@ def preview(
         int, typer.Option("-n", "--images", min=1, max=100, help="How many images.")
     ] = 12,
     out: Annotated[
-        Optional[str], typer.Option("--out", help="Folder of the preview, instead of OUT.preview.")
+        Optional[str],
+        typer.Option(
+            "--out", callback=given, help="Folder of the preview, instead of OUT.preview."
+        ),
     ] = None,
     encoder: EncoderOption = None,
     weights: WeightsOption = None,
@@ -98,7 +108,7 @@ def plan(
         job = _prepared(manifest, out, encoder, weights)
         counts = compare(job.plan, job.ledger, job.out)
         if as_json:
-            print(json.dumps(described(job, counts, estimated(job)), ensure_ascii=False))
+            say_json(described(job, counts, estimated(job)))
             return
         title = printable(f"{job.plan.manifest.name} → {job.out}")
         table = Table(title=Text(title), title_justify="left")
@@ -114,7 +124,7 @@ def plan(
             ("orphan", counts.orphan, "their content image is no longer named; set aside"),
         ):
             table.add_row(name, f"{count:,}", meaning)
-        out_console.print(table)
+        say_table(table)
         if counts.new:
             say_estimate(estimated(job))
         else:
@@ -139,7 +149,7 @@ def validate(manifest: ManifestArgument) -> None:
 
 
 def export(
-    out: Annotated[str, typer.Argument(help="The output folder of a finished run, or its URL.")],
+    out: FinishedArgument,
     formats: Annotated[
         list[str],
         typer.Option(
@@ -152,10 +162,10 @@ def export(
         from manifests.exporters.finished import read_finished
         from manifests.exporters.formats import export as export_formats
         from manifests.in_use import in_use
-        from manifests.storage import place
+        from manifests.storage import whole_place
         from manifests.stores import names_in
 
-        folder = place(out)
+        folder = whole_place(out)
         if not names_in(folder / ".gramflow"):  # else a run may be about to write its dataset.json
             read_finished(folder)
         with in_use(folder):
@@ -164,10 +174,12 @@ def export(
 
 
 def demo(
-    out: Annotated[str, typer.Option("--out", help="Folder of the demo.")] = "gramflow-demo",
+    out: Annotated[
+        str, typer.Option("--out", callback=given, help="Folder of the demo.")
+    ] = "gramflow-demo",
 ) -> None:
     """Make a small dataset from bundled photographs and painted styles, without network."""
-    with one_sentence_errors():
+    with one_sentence_errors(goes_on=True):
         from flows.demo import prepare_demo
         from manifests.storage import place_on_disk
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from flows.commands.console import complain, error_console, out_console, say
+from flows.commands.console import complain, error_console, say, say_table
 from flows.commands.stopping import status_of, stopped_by_signals
 from flows.estimate import Estimate, estimate
 from flows.job import Job
@@ -40,7 +40,7 @@ def say_estimate(left: Estimate) -> None:
     table.add_row("time", *map(duration, left.seconds.figures()))
     table.add_row("GPU-hours" if left.gpus else "processor-hours", *map(_hours, hours.figures()))
     table.add_row("disk", *map(file_size, left.disk_bytes.figures()))
-    out_console.print(table)
+    say_table(table)
     on = f"on {left.gpus} GPUs" if left.gpus > 1 else "on one GPU" if left.gpus else "without a GPU"
     seen = []
     if left.pairs_tried:

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from flows.commands.console import INTERRUPTED, SOME_FAILED, one_sentence_errors, say
+from flows.commands.console import INTERRUPTED, SOME_FAILED, error_console, one_sentence_errors, say
 from flows.commands.options import (
     ENCODERS_HELP,
+    FolderOutOption,
     PresetOption,
     SizeOption,
     StrengthOption,
+    StyleOption,
     WeightsOption,
+    given,
 )
 from flows.commands.running import run_shown
 from flows.commands.stopping import is_of_signal
@@ -55,7 +58,7 @@ def serve(
     timezone: TimezoneOption = None,
 ) -> None:
     """Run a manifest by a schedule, or when it is triggered, for as long as this command runs."""
-    with one_sentence_errors():
+    with one_sentence_errors(goes_on=True):
         from flows.commands.attended import server_failures
         from flows.server import home_of, prefect_server
 
@@ -137,9 +140,11 @@ def trigger(
 
 
 def watch(
-    folder: Annotated[str, typer.Argument(help="Folder of content images, on a disk.")],
-    style: Annotated[str, typer.Option("--style", help="A style image or a folder of them.")],
-    out: Annotated[str, typer.Option("--out", help="Output folder, or its URL.")],
+    folder: Annotated[
+        str, typer.Argument(callback=given, help="Folder of content images, on a disk.")
+    ],
+    style: StyleOption,
+    out: FolderOutOption,
     encoder: Annotated[str, typer.Option("--encoder", help=ENCODERS_HELP)] = "compact",
     weights: WeightsOption = None,
     preset: PresetOption = "fast",
@@ -150,18 +155,19 @@ def watch(
     ] = 3.0,
 ) -> None:
     """Stylize what is in a folder, and then what comes into it, until interrupted."""
-    with one_sentence_errors():
+    with one_sentence_errors(goes_on=True):
         from flows.folder import FolderJob
         from flows.server import home_of, prefect_server
         from flows.watching import settled_images
         from manifests.readers.folders import image_files
-        from manifests.storage import place, place_on_disk
+        from manifests.storage import place_on_disk, whole_place
 
-        watched = place_on_disk(folder).absolute()
-        job = FolderJob(watched, place(style), place(out), preset, size, strength, encoder, weights)
-        manifest = job.write_manifest()
-        if any(image_files(watched)):
-            _checked(manifest)
+        watched = place_on_disk(folder)
+        job = FolderJob(
+            watched, whole_place(style), whole_place(out), preset, size, strength, encoder, weights
+        )
+        with job.said_as("--{}"), error_console.status("reading files"):
+            job.check(expect_images=any(image_files(watched)))
         with prefect_server(home_of(job.out)):
             say(f"watching {watched}; Ctrl-C ends it")
             try:
@@ -182,11 +188,12 @@ def _run_folder(job: FolderJob) -> int:
         from flows.dataset import stylize_dataset
         from flows.turns import WAIT_S
 
-        return stylize_dataset(job.write_manifest(), wait_s=WAIT_S)
+        with job.said_as("--{}"):
+            return stylize_dataset(job.write_manifest(), wait_s=WAIT_S)
 
     try:
-        with one_sentence_errors():
-            return run_shown(run)
+        with one_sentence_errors(goes_on=True):
+            return run_shown(run, more_to_come=True)
     except SystemExit as ended:  # whatever it was, the next run may go through
         return int(ended.code or 0)
 

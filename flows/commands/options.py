@@ -7,15 +7,33 @@ from typing import Annotated, Optional
 
 import typer
 
+
+def given(text: Optional[str]) -> Optional[str]:
+    """A path or URL as it was given; an empty one, as of a variable that is not set, is refused."""
+    if text == "":
+        raise typer.BadParameter("expected a path or a URL, got ''")
+    return text
+
+
 ENCODERS_HELP = "compact (bundled), vgg19, vgg16, or random (for tests)."
 
 ManifestArgument = Annotated[Path, typer.Argument(help="The YAML manifest.", show_default=False)]
 OutOption = Annotated[
-    Optional[str], typer.Option("--out", help="Output folder or URL, instead of the manifest's.")
+    Optional[str],
+    typer.Option("--out", callback=given, help="Output folder or URL, instead of the manifest's."),
 ]
 EncoderOption = Annotated[Optional[str], typer.Option("--encoder", help=ENCODERS_HELP)]
 WeightsOption = Annotated[
     Optional[Path], typer.Option("--weights", help="File with the encoder's weights.")
+]
+FolderOutOption = Annotated[
+    str, typer.Option("--out", callback=given, help="Output folder, or its URL.")
+]
+StyleOption = Annotated[
+    str, typer.Option("--style", callback=given, help="A style image or a folder of them.")
+]
+FinishedArgument = Annotated[
+    str, typer.Argument(callback=given, help="The output folder of a finished run, or its URL.")
 ]
 PresetOption = Annotated[str, typer.Option("--preset", help="fast, gatys2016 or report2019.")]
 SizeOption = Annotated[

@@ -12,10 +12,13 @@ from flows.commands.console import error_console, one_sentence_errors, say
 from flows.commands.options import (
     ENCODERS_HELP,
     ColorOption,
+    FolderOutOption,
     PresetOption,
     SizeOption,
     StrengthOption,
+    StyleOption,
     WeightsOption,
+    given,
 )
 from flows.commands.running import run_manifest
 
@@ -69,9 +72,11 @@ def stylize(
 
 
 def folder(
-    content_dir: Annotated[str, typer.Argument(help="Folder of content images, or its URL.")],
-    style: Annotated[str, typer.Option("--style", help="A style image or a folder of them.")],
-    out: Annotated[str, typer.Option("--out", help="Output folder, or its URL.")],
+    content_dir: Annotated[
+        str, typer.Argument(callback=given, help="Folder of content images, or its URL.")
+    ],
+    style: StyleOption,
+    out: FolderOutOption,
     encoder: Annotated[str, typer.Option("--encoder", help=ENCODERS_HELP)] = "compact",
     weights: WeightsOption = None,
     preset: PresetOption = "fast",
@@ -79,10 +84,13 @@ def folder(
     strength: StrengthOption = 1.0,
 ) -> None:
     """Stylize a folder on demand; done again, it does only what is new or changed."""
-    with one_sentence_errors():
+    with one_sentence_errors(goes_on=True):
         from flows.folder import FolderJob
-        from manifests.storage import place
+        from manifests.storage import whole_place
 
-        places = map(place, (content_dir, style, out))
+        places = map(whole_place, (content_dir, style, out))
         job = FolderJob(*places, preset, size, strength, encoder, weights)
-        sys.exit(run_manifest(job.write_manifest()))
+        with job.said_as("--{}"):
+            with error_console.status("reading files"):
+                job.check()
+            sys.exit(run_manifest(job.write_manifest()))

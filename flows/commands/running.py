@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
@@ -74,7 +74,11 @@ def run_manifest(
         )
 
     try:
-        with prefect_server(home_of(output_folder(read)), meanwhile=checked):
+        with ExitStack() as server:
+            starting = "" if is_users_server else ", starting Prefect's server"
+            with error_console.status(f"reading files{starting}"):
+                home = home_of(output_folder(read))
+                server.enter_context(prefect_server(home, meanwhile=checked))
             return run_shown(run)
     except _Done as done:
         say(f"0 of {counted(done.summary.dataset, 'image')} to make")
@@ -100,7 +104,7 @@ def _nothing_to_do(read: ReadManifest, retry_failed: bool, runner: str) -> Summa
     out = output_folder(read)
     if not is_perhaps_settled(out):
         return None
-    with in_use(out), error_console.status("reading files"):
+    with in_use(out):
         done = nothing_to_do(prepare(read), retry_failed)
         last = read_record(out)
         if done and (last is None or last.outcome is None or last.outcome.end != "finished"):
@@ -128,8 +132,13 @@ def shown() -> Iterator[tuple[Control, list[int]]]:
         yield Control(tell=display.tell, stop=stop), asked
 
 
-def run_shown(run: Callable[[], Summary]) -> int:
-    """Run a flow with a display, under a server that is there; exit status."""
+def run_shown(run: Callable[[], Summary], more_to_come: bool = False) -> int:
+    """Run a flow with a display, under a server that is there; exit status.
+
+    Args:
+        more_to_come: that the command does not end with the run: a signal that came when the run
+            was all but done is for what comes.
+    """
     from flows.commands.attended import attended
     from flows.progress import Stopped
 
@@ -140,7 +149,7 @@ def run_shown(run: Callable[[], Summary]) -> int:
             say("stopped before anything was made; to go on, give the same command again")
             return status_of(asked[0]) if asked else INTERRUPTED
     status = _report(summary)
-    return status_of(asked[0]) if summary.stopped and asked else status
+    return status_of(asked[0]) if asked and (summary.stopped or more_to_come) else status
 
 
 def _report(summary: Summary) -> int:

@@ -16,6 +16,7 @@ from flows.telling import STOPPING
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
+_STOPPING_BY_SIGNAL = "stopping; what is finished is kept (a second signal ends it)"
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -54,7 +55,7 @@ def stopped_by_signals(stop: Event, told_by_display: bool) -> Iterator[list[int]
     def ask(signum: int, frame: FrameType | None) -> None:
         asked.append(signum)
         if not told_by_display:
-            _say(STOPPING)
+            _say(STOPPING if signum == signal.SIGINT else _STOPPING_BY_SIGNAL)
         stop.set()
         end_at_once_on_signals()
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+
 import httpx
 import pytest
 
 from flows.commands.attended import attended
+from flows.commands.running import run_shown
 from flows.progress import Control, outcome_kept
 from flows.server import ServerError
+from flows.summary import Summary
 
 
 def test_what_the_flow_came_to_outlives_prefects_failure(
@@ -55,3 +61,13 @@ def test_other_errors_are_as_they_were() -> None:
 
     with pytest.raises(RuntimeError, match=r"^ours$"):
         attended(run, Control())
+
+
+def test_a_signal_at_the_end_of_a_run_is_for_what_comes_after_it() -> None:
+    def run() -> Summary:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.5)
+        return Summary("out", 1, 0, 0, 1, (), 0, False, 0, (), False, "")
+
+    assert run_shown(run) == 0, "all is done"
+    assert run_shown(run, more_to_come=True) == 143

@@ -52,6 +52,7 @@ def test_validate_shows_every_problem_with_its_line(job: JobFolder) -> None:
         "job.yaml:7: stylize.override.learning_rate: learning_rate: expected a number > 0, got -1",
         "job.yaml:10: augment.recipes.a[0].Rotate: Rotate has no argument limt",
         "job.yaml:11: augment.recipes.b[0].Rotat: Rotat is no transform",
+        "8-bit images; did you mean Rotate?",
     ):
         assert place in output
 
@@ -245,3 +246,87 @@ def test_export_refuses_what_is_no_dataset_or_no_format(job: JobFolder) -> None:
     job.run()
     status, output = said("export", job.out, "--format", "cocoa")
     assert (status, "expected formats among imagefolder, coco" in output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"--out": "photos"}, "--out: {0}/photos is inside {0}/photos"),
+        ({"--encoder": "vgg"}, "--encoder: expected one of vgg19"),
+        ({"--size": "3"}, "--size: expected a whole number >= 16"),
+        ({"--strength": "2"}, "--strength: expected a number in 0..1"),
+        ({"--preset": "best"}, "--preset: expected one of report2019"),
+        ({"--encoder": "vgg16", "--weights": "no.pth"}, "--weights: {0}/no.pth is no file"),
+        ({"--weights": "photos"}, "--weights: encoder compact takes none"),
+        ({"--style": "empty"}, "--style: no image in {0}/empty"),
+        ({"--out": ""}, "Invalid value for '--out': expected a path or a URL"),
+    ],
+)
+def test_a_refused_folder_names_the_option_and_writes_nothing(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, str],
+    expected: str,
+) -> None:
+    write_some(tmp_path / "photos")
+    write_some(tmp_path / "styles")
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    given = {"--style": "styles", "--out": "out/x"} | options
+    for command in ("folder", "watch"):
+        status, output = said(command, "photos", *(part for pair in given.items() for part in pair))
+        assert (status, expected.format(tmp_path) in output) == (2, True), output
+        assert "folder.yaml" not in output
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    write_some(tmp_path / "styles")
+    places = ("--style", tmp_path / "styles", "--out", tmp_path / "out")
+    status, output = said("folder", tmp_path / "empty", *places)
+    assert (status, f"error: {tmp_path}/empty: no image in" in output) == (2, True), output
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["empty", "styles"]
+
+
+def test_weights_that_are_not_there_are_told_with_their_line(job: JobFolder) -> None:
+    job.write(stylize={"encoder": "vgg16", "weights": "nope.pth"})
+    for command in ("validate", "run"):
+        status, output = said(command, job.manifest)
+        assert status == 2
+        place = f"{job.manifest}:13: stylize.weights: {job.folder}/nope.pth is no file"
+        assert place in output
+
+
+def test_commands_in_the_output_folder_take_it_as_a_point(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.run()
+    monkeypatch.chdir(job.out)
+    assert said("prune", ".") == (0, "nothing to remove")
+    assert said("prune", "./") == (0, "nothing to remove")
+    assert f"small → {job.out} " in said("status", ".")[1]
+    assert f"{job.out}: 36 images" in said("verify", ".")[1]
+    assert f"report: {job.out}/report.html" in said("report", "../out/.")[1]
+    assert said("preview", job.manifest, "--out", "")[0] == 2
+
+
+def test_a_folder_may_be_the_present_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_some(tmp_path / "birds")
+    write_some(tmp_path / "styles")
+    monkeypatch.chdir(tmp_path / "birds")
+    options = ("--style", "../styles", "--out", "../out", "--encoder", "random", "--size", "32")
+    status, output = said("folder", ".", *options)
+    assert status == 0, output
+    assert f"1 image in {tmp_path}/out (1 made in this run)" in output
+    written = (tmp_path / "out" / ".gramflow" / "folder.yaml").read_text()
+    assert "name: birds\n" in written
+    assert ".." not in written
+    said_of_folder = (2, "error: .: is a folder; expected an image")
+    assert said("stylize", ".", "../styles/image.png", "-o", "x.png") == said_of_folder
+
+
+def write_some(folder: Path) -> None:
+    folder.mkdir()
+    photo(1).save(folder / "image.png")

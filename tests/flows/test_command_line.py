@@ -111,7 +111,8 @@ def test_a_run_in_a_pipe_writes_no_escapes_and_with_no_color_no_colours(job: Job
     assert (status, "\x1b" in output) == (0, False), output
     assert "36 of 36 images to make\n" in output
     job.write(seed=8)
-    written = in_terminal("run", job.manifest, NO_COLOR="1")
+    written = in_terminal("run", job.manifest, NO_COLOR="1", PREFECT_API_URL="")
+    assert "reading files, starting Prefect's server" in written
     assert f"36 images in {job.out}" in written
     assert "images  decode " in written
     assert not _STYLE.search(written)

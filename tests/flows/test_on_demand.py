@@ -9,6 +9,7 @@ import fsspec
 import pytest
 
 from manifests.durable import LeadsOut
+from manifests.errors import ManifestError
 from manifests.reading import read_manifest
 from tests.flows.pictures import photo
 
@@ -131,3 +132,20 @@ def test_a_link_out_of_the_output_folder_is_refused_before_anything_is_written(
     with pytest.raises(LeadsOut, match="elsewhere"):
         reprocess_folder(**folder)
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"size": 3}, "^size: expected a whole number"),
+        ({"encoder": "vgg16", "weights": Path("/no.pth")}, "^weights: /no.pth is no file"),
+    ],
+)
+def test_a_wrong_parameter_is_named_and_nothing_is_written(
+    folder: dict[str, Any], parameters: dict[str, Any], expected: str
+) -> None:
+    from flows.on_demand import reprocess_folder
+
+    with pytest.raises(ManifestError, match=expected):
+        reprocess_folder(**folder | parameters)
+    assert not Path(folder["out"]).exists()

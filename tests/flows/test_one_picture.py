@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from flows.loss_curves import Point
 from flows.one_picture import stylize_picture
 from flows.trace import Trace
 from manifests.images import fit_within
-from nst_core import Progress
+from nst_core import Progress, Stylizer
 from tests.flows.pictures import photo
 
 TOTAL_COLOR, STYLE_COLOR, CONTENT_COLOR = (27, 27, 31), (213, 94, 0), (0, 114, 178)
@@ -114,7 +116,7 @@ def test_a_pair_that_begins_again_is_traced_from_there() -> None:
         ({"trace": "t.gif"}, r"t\.gif: expected a file ending of \.webp"),
         ({"curve": "c.svg"}, r"c\.svg: expected a file ending of \.png"),
         ({"curve": "result.png"}, "expected another file for each of result, trace and curve"),
-        ({"trace_every": 3}, "trace-every: expected a whole number >= 1 and --trace FILE, got 3"),
+        ({"trace_every": 3}, "trace-every: expected --trace FILE too"),
         ({"trace": "t.webp", "trace_every": 0}, "trace-every: expected a whole number >= 1"),
         (
             {"trace": "t.webp", "trace_every": 1, "preset": "report2019"},
@@ -132,6 +134,77 @@ def test_what_cannot_be_traced_is_refused_before_anything_is_written(
     with pytest.raises(ValueError, match=expected):
         stylized(tmp_path, **named)
     assert {file.name for file in tmp_path.iterdir()} == {"content.png", "style.png"}
+
+
+@pytest.mark.parametrize("taken", ["output", "curve"])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("content.png", "is read, and would be replaced"),
+        ("folder/../style.png", "is read, and would be replaced"),
+        ("link.png", "is read, and would be replaced"),
+        ("folder/../result.png", "expected another file for each of result, trace and curve"),
+        ("folder.png", r"folder\.png: is a folder; expected a file"),
+        ("style.png/new.png", r"style\.png/new\.png: Not a directory"),
+        ("n" * 300 + ".png", r"nnn\.png: File name too long"),
+        ("/proc/new.png", r"/proc/new\.png: /proc cannot be written to"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_optimised(
+    taken: str, name: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.png").mkdir()
+    photo(1, 64, 48).save(tmp_path / "content.png")
+    photo(2, 80, 80).save(tmp_path / "style.png")
+    os.link(tmp_path / "content.png", tmp_path / "link.png")
+    before = {file: file.read_bytes() for file in tmp_path.glob("*.png") if file.is_file()}
+    files = {"output": tmp_path / "result.png", "curve": tmp_path / "curve.png"}
+    files[taken] = tmp_path / name
+    if taken == "output":
+        files["curve"] = tmp_path / "result.png"
+    monkeypatch.setattr(Stylizer, "each", None)
+    with pytest.raises((ValueError, OSError)) as caught:
+        stylize_picture(
+            tmp_path / "content.png",
+            tmp_path / "style.png",
+            **files,
+            encoder="random",
+            weights=None,
+            preset="fast",
+            size=32,
+            strength=1.0,
+            preserve_color="no",
+            console=Console(quiet=True),
+        )
+    error = caught.value
+    said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+    assert re.search(expected, said), said
+    assert before == {file: file.read_bytes() for file in tmp_path.glob("*.png") if file.is_file()}
+
+
+def test_the_losses_that_are_told_are_those_of_the_curve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plotted: list[Point] = []
+    drawn = Image.new("RGB", (8, 8))
+    monkeypatch.setattr(
+        "flows.one_picture.curve_picture", lambda points: plotted.extend(points) or drawn
+    )
+    photo(1, 64, 48).save(tmp_path / "content.png")
+    photo(2, 80, 80).save(tmp_path / "style.png")
+    told = stylize_picture(
+        *(tmp_path / name for name in ("content.png", "style.png", "result.png")),
+        encoder="random",
+        weights=None,
+        preset="fast",
+        size=32,
+        strength=1.0,
+        preserve_color="no",
+        curve=tmp_path / "curve.png",
+        console=Console(quiet=True),
+    )
+    assert told == (plotted[0].total, plotted[-1].total)
 
 
 def colored(picture: Image.Image, color: tuple[int, int, int]) -> np.ndarray[Any, Any]:

@@ -39,6 +39,7 @@ def test_a_run_stops_in_good_order(asked: signal.Signals, job: JobFolder) -> Non
     process.send_signal(asked)
     output = ends_within(process, 10)
     assert process.returncode == 128 + asked, output
+    assert "(a second signal ends it)" in output
     assert "are kept" in output
     assert "same command again" in output
     job.write()

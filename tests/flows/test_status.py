@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import signal
 import subprocess
 from dataclasses import asdict, replace
@@ -17,7 +18,7 @@ from flows.run_file import RunRecord, read_record
 from flows.standing import Standing
 from flows.status import lines_of, status_of
 from manifests.exporters.finished import read_finished
-from manifests.in_use import Owner
+from manifests.in_use import Owner, in_use
 from manifests.ledger import json_line
 from manifests.pruning import prunable
 from manifests.storage import Place, place
@@ -47,6 +48,21 @@ def wait_for_state(process: subprocess.Popen[str], out: Path, state: str) -> Non
         return record is not None and status_of(out).state == state
 
     wait_until(is_in_it, f"the run in {out} is {state}")
+
+
+def test_a_run_that_has_told_nothing_yet_is_starting(tmp_path: Path) -> None:
+    for out in (tmp_path, place("memory://status/starting")):
+        with in_use(out):
+            assert said(out) == (
+                f"no dataset yet → {out}\n"
+                f"a run is starting (process {os.getpid()} on {platform.node()})"
+            )
+            assert status_of(out).state == "starting"
+    owner = replace(Owner.here(), process_start="1")
+    (tmp_path / ".gramflow" / "lock").write_bytes(json_line(asdict(owner)))
+    for out in (tmp_path, place("memory://status/starting"), tmp_path / "none"):
+        with pytest.raises(ValueError, match="no run has written here"):
+            status_of(out)
 
 
 def test_a_run_is_told_of_while_it_goes_when_it_is_killed_and_when_it_is_done(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from manifests.durable import link_or_copy, written_together
+from manifests.durable import link_or_copy, write_whole, written_together
 
 
 def test_files_written_together_are_all_there(tmp_path: Path) -> None:
@@ -61,3 +61,24 @@ def test_on_another_file_system_it_is_a_copy(tmp_path: Path) -> None:
         assert not (tmp_path / "target").samefile(source)
     finally:
         source.unlink()
+
+
+@pytest.mark.parametrize("name", ["folder", "n" * 300])
+def test_what_cannot_take_its_name_is_told_by_that_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    file, temporary_folder = tmp_path / name, tmp_path / "tmp"
+    (tmp_path / "source").write_bytes(b"linked")
+
+    def together() -> None:
+        with written_together(tmp_path, temporary_folder) as write:
+            write(file, b"whole")
+
+    for put in (
+        lambda: write_whole(file, b"whole", temporary_folder),
+        together,
+        lambda: link_or_copy(tmp_path / "source", file, temporary_folder),
+    ):
+        with pytest.raises(OSError, match=r"Is a directory|File name too long") as caught:
+            put()
+        assert caught.value.filename == str(file)
+    assert list(temporary_folder.iterdir()) == []

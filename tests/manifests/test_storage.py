@@ -16,7 +16,7 @@ from manifests.durable import written_together
 from manifests.facts import FactsCache
 from manifests.listings import exists, files_in, folders_in, forget_listings, globbed, is_folder
 from manifests.readers.findings import joined
-from manifests.storage import beside, local_folder, normal, place
+from manifests.storage import beside, local_folder, normal, place, whole_place
 from manifests.stores import StoreError, is_there, opened, read_bytes, read_first_line
 from tests.manifests.listing import problems
 from tests.stores import Fault, Server, memory_folder, s3_folder
@@ -192,3 +192,19 @@ def test_what_is_read_ahead_comes_in_order_with_its_errors(in_store: bool) -> No
     assert [next(read_numbers) for _ in range(70)] == list(range(0, 140, 2))
     with pytest.raises(StoreError, match="seventy"):
         next(read_numbers)
+
+
+def test_a_path_of_the_command_line_is_made_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "deep" / "in").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "deep" / "in")
+    monkeypatch.chdir(tmp_path / "deep")
+    assert whole_place(".") == whole_place("./") == tmp_path / "deep"
+    assert whole_place("..") == tmp_path
+    assert whole_place("../link") == tmp_path / "deep" / "in"
+    assert whole_place(f"{tmp_path}/link") == tmp_path / "link", "as it was spelled"
+    assert whole_place("../link/../new") == tmp_path / "deep" / "new", "as the system goes"
+    assert str(whole_place("memory://a/b")) == "memory://a/b"
+    with pytest.raises(ValueError, match="there is no home folder ~nobody-of-that-name"):
+        whole_place("~nobody-of-that-name/x")
