@@ -201,8 +201,9 @@ def check_shape(width: int, height: int) -> None:
 def _open(data: bytes, max_pixels: int) -> Image.Image:
     if not data:
         raise UnusableImage("is empty (0 bytes)")
-    # Pillow refuses twice as much itself, where opening would already take the memory.
-    Image.MAX_IMAGE_PIXELS = max_pixels
+    # Pillow's own limit is for the whole process: others may count on what it is.
+    if Image.MAX_IMAGE_PIXELS is not None:
+        Image.MAX_IMAGE_PIXELS = max(max_pixels, Image.MAX_IMAGE_PIXELS)
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:

@@ -144,3 +144,11 @@ def test_a_file_larger_than_the_memory_fails_alone(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _WITH_LITTLE_MEMORY, str(tmp_path / "a.png")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.stdout == "is larger than the memory there is\n", done.stderr
+
+
+def test_others_in_the_process_open_as_large_images_as_before(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30)).save(tmp_path / "image.png")
+    with pytest.raises(TooManyPixels):
+        decode_image((tmp_path / "image.png").read_bytes(), max_pixels=100)
+    with Image.open(tmp_path / "image.png") as image:
+        assert image.size == (40, 30)
