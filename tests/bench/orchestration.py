@@ -54,14 +54,18 @@ def by_flow(manifest: Path, out: Path, limit: int | None = None) -> None:
 
 
 def by_loop(manifest: Path, out: Path) -> None:
-    from flows.dataset import _about, _export_formats
+    from flows.dataset import _export_formats
+    from flows.nothing_to_do import about_dataset, made_on
+    from flows.report import write_report
     from manifests.export import export_imagefolder
 
     job = prepare(read_for_run(manifest, out))
     with ThreadPoolExecutor(job.places) as pool:
         list(pool.map(lambda chunk: work_chunk(job.workshop, chunk, Control()), job.chunks()))
-    export_imagefolder(job.out, job.plan, job.ledger, _about(job, []))
+    about = about_dataset(job) | made_on(job, [])
+    export_imagefolder(job.out, job.plan, job.ledger, about)
     _export_formats(job, lambda: None)
+    write_report(job.out, asks_stores=True)
 
 
 def seconds(make: Callable[[Path, Path], None], manifest: Path, out: Path) -> tuple[float, float]:
