@@ -170,7 +170,9 @@ def _url_of(file: Place) -> str:
 def _try(show: Callable[[], None]) -> None:
     try:
         show()
-    except Exception:  # a server that is gone, refuses, or hangs up: the page lacks it
+    except Exception:
+        # Prefect's client raises errors of httpx, pydantic and its own, none with a base in common;
+        # whatever it is, the page lacks it, and the run goes on.
         return
 
 

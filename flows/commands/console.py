@@ -61,7 +61,8 @@ def one_sentence_errors(goes_on: bool = False) -> Iterator[None]:
             yield
     except (typer.Abort, typer.Exit):
         raise
-    except Exception as error:  # whatever it is, a traceback is for those who ask for it
+    except Exception as error:
+        # All that is foreseen has ended above: what comes here is a defect, of whatever class.
         said = " ".join("".join(traceback.format_exception_only(error)).split())
         complain(f"this is a defect in gramflow: {said}; `gramflow --debug …` shows where", DEFECT)
 

@@ -371,13 +371,7 @@ def test_names_and_labels_are_text(chromium: Any, tmp_path: Path) -> None:
 
 
 def test_a_hundred_thousand_images_open_in_two_seconds(chromium: Any, tmp_path: Path) -> None:
-    painted = Painted(
-        tmp_path,
-        photographs=[f"a-photograph-of-something-{index:05}.jpg" for index in range(10_000)],
-        styles=[f"style-{index}.png" for index in range(8)],
-        classes=[f"class-{index}" for index in range(300)],
-        files=500,
-    )
+    painted = Painted.of_a_hundred_thousand_images(tmp_path)
     file = write_report(painted.write(), asks_stores=False)
     assert isinstance(file, Path)
     opened_ms = []

@@ -50,6 +50,16 @@ class Painted:
     files: int = 1_000
     rows: list[dict[str, Any]] = field(default_factory=list)
 
+    @staticmethod
+    def of_a_hundred_thousand_images(folder: Path) -> Painted:
+        return Painted(
+            folder,
+            photographs=[f"a-photograph-of-something-{index:05}.jpg" for index in range(10_000)],
+            styles=[f"style-{index}.png" for index in range(8)],
+            classes=[f"class-{index}" for index in range(300)],
+            files=500,
+        )
+
     @property
     def out(self) -> Path:
         return self.folder / "out"

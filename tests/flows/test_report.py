@@ -620,13 +620,7 @@ def test_a_photograph_takes_a_few_bytes_of_memory(tmp_path: Path) -> None:
 
 
 def test_a_hundred_thousand_rows_make_a_page_of_some_megabytes(tmp_path: Path) -> None:
-    painted = Painted(
-        tmp_path,
-        photographs=[f"a-photograph-of-something-{index:05}.jpg" for index in range(10_000)],
-        styles=[f"style-{index}.png" for index in range(8)],
-        classes=[f"class-{index}" for index in range(300)],
-        files=500,
-    )
+    painted = Painted.of_a_hundred_thousand_images(tmp_path)
     painted.write()
     begun = time.monotonic()
     file = write_report(painted.out, asks_stores=False)

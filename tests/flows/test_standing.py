@@ -68,7 +68,7 @@ def test_what_a_chunk_waits_for_takes_no_share_of_the_time(clock: Clock) -> None
     reckoning = Reckoning()
     reckoning.tell(STARTED)
     for stage, seconds in (("decode", 1.0), ("wait", 90.0), ("optimise", 8.0), ("write", 1.0)):
-        reckoning.tell(InStage(1, 12, stage))  # type: ignore[arg-type]
+        reckoning.tell(InStage(1, 12, stage))
         clock.now_s += seconds
     assert reckoning.standing().time_share == {"decode": 0.1, "optimise": 0.8, "write": 0.1}
     reckoning.tell(InStage(1, 12, None))
