@@ -25,21 +25,23 @@ from tests.flows.pictures import photo
 TOTAL_COLOR, STYLE_COLOR, CONTENT_COLOR = (27, 27, 31), (213, 94, 0), (0, 114, 178)
 
 
+CHOSEN: dict[str, Any] = {
+    "encoder": "random",
+    "weights": None,
+    "preset": "fast",
+    "size": 32,
+    "strength": 1.0,
+    "preserve_color": "no",
+    "console": Console(quiet=True),
+}
+
+
 def stylized(folder: Path, size: int = 32, **arguments: Any) -> Path:
     """The result of a photo of 64 x 48 px in another's style."""
     photo(1, 2 * size, round(1.5 * size)).save(folder / "content.png")
     photo(2, 80, 80).save(folder / "style.png")
-    chosen: dict[str, Any] = {
-        "encoder": "random",
-        "weights": None,
-        "preset": "fast",
-        "size": size,
-        "strength": 1.0,
-        "preserve_color": "no",
-        "console": Console(quiet=True),
-    }
     files = (folder / name for name in ("content.png", "style.png", "result.png"))
-    stylize_picture(*files, **(chosen | arguments))
+    stylize_picture(*files, **(CHOSEN | {"size": size} | arguments))
     return folder / "result.png"
 
 
@@ -165,18 +167,7 @@ def test_what_cannot_be_written_is_refused_before_anything_is_optimised(
         files["curve"] = tmp_path / "result.png"
     monkeypatch.setattr(Stylizer, "each", None)
     with pytest.raises((ValueError, OSError)) as caught:
-        stylize_picture(
-            tmp_path / "content.png",
-            tmp_path / "style.png",
-            **files,
-            encoder="random",
-            weights=None,
-            preset="fast",
-            size=32,
-            strength=1.0,
-            preserve_color="no",
-            console=Console(quiet=True),
-        )
+        stylize_picture(tmp_path / "content.png", tmp_path / "style.png", **files, **CHOSEN)
     error = caught.value
     said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
     assert re.search(expected, said), said
@@ -195,14 +186,8 @@ def test_the_losses_that_are_told_are_those_of_the_curve(
     photo(2, 80, 80).save(tmp_path / "style.png")
     told = stylize_picture(
         *(tmp_path / name for name in ("content.png", "style.png", "result.png")),
-        encoder="random",
-        weights=None,
-        preset="fast",
-        size=32,
-        strength=1.0,
-        preserve_color="no",
         curve=tmp_path / "curve.png",
-        console=Console(quiet=True),
+        **CHOSEN,
     )
     assert told == (plotted[0].total, plotted[-1].total)
 
