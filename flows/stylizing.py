@@ -10,6 +10,7 @@ import torch
 
 from augment.fidelity import scores
 from flows.engine import torch_threads
+from flows.freed_memory import keep_freed_memory
 from flows.load import FileAtFault, Loaded, as_pixels, as_tensor, load
 from flows.loss_curves import LossCurve, Point, thinned
 from flows.progress import Control, InStage, Optimised, Stage
@@ -147,6 +148,8 @@ def _optimised(
             told = Optimised(chunk.number, pairs, progress.iterations[0], progress.of)
             control.tell(told)
 
+    if shop.device.type == "cpu":
+        keep_freed_memory()
     enter("wait")
     with shop.optimiser_slots, torch_threads(shop.lanes.threads):
         enter("optimise")

@@ -1,0 +1,48 @@
+"""What the process of a run does with memory that it is done with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from tests.flows.conftest import JobFolder
+
+# Faults a page of the tensors, after a chunk: 0 where they are made of the same memory each time.
+SCRIPT = """
+import resource, sys
+from pathlib import Path
+
+import torch
+
+from flows.job import prepare
+from flows.progress import Control
+from flows.reading import read_for_run
+from flows.work import work_chunk
+
+job = prepare(read_for_run(Path(sys.argv[1])))
+work_chunk(job.workshop, next(chunk for chunk in job.chunks() if chunk.pairs), Control())
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+megabytes, times = 16, 20
+torch.zeros(megabytes * 2**18)
+before = faults()
+for _ in range(times):
+    torch.zeros(megabytes * 2**18)
+print((faults() - before) * resource.getpagesize() / (times * megabytes * 2**20))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is told to keep memory")
+def test_tensors_are_made_of_memory_that_others_are_done_with(job: JobFolder) -> None:
+    # As Dask starts its workers.
+    environment = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}
+    command = [sys.executable, "-c", SCRIPT, str(job.manifest)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 0.1
