@@ -164,7 +164,10 @@ def soak(kills: int, seed: int, folder: Path) -> dict[tuple[str, str], Tally]:
         job = random_job(folder / f"job{jobs}", draw)
         undisturbed = job.folder / "undisturbed"
         began_s = time.monotonic()
-        _finished(job, "--out", undisturbed)
+        # Made where the other will be, which its files tell.
+        _finished(job)
+        for made in job.folder.glob("out*"):
+            made.rename(job.folder / made.name.replace("out", "undisturbed", 1))
         whole_s = time.monotonic() - began_s
         last = min(kills, done + KILLS_A_JOB)
         while done < last:
@@ -275,24 +278,17 @@ def _lost_for_good(job: JobFolder, undisturbed: Path) -> list[str]:
 
 
 def _files(out: Path) -> dict[str, str]:
-    """Every file of a dataset that a reader sees; dataset.json says where it lies."""
-    return {
-        file.relative_to(out).as_posix(): _sha256(file)
-        for file in out.glob("[!.]*/**/*")
-        if file.is_file()
-    } | {
-        file.name: _sha256(file)
-        for file in out.glob("[!.]*")
-        if file.is_file() and file.name != "dataset.json"
-    }
+    """Name -> sha256 of every file of a dataset that a reader sees."""
+    files = (*out.glob("[!.]*"), *out.glob("[!.]*/**/*"))
+    return {file.relative_to(out).as_posix(): _sha256(file) for file in files if file.is_file()}
 
 
 def _sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _finished(job: JobFolder, *arguments: str | Path) -> None:
-    process = gramflow("run", job.manifest, *arguments, PREFECT_API_URL="")
+def _finished(job: JobFolder) -> None:
+    process = gramflow("run", job.manifest, PREFECT_API_URL="")
     output, _ = process.communicate(timeout=10 * END_TIMEOUT_S)
     if process.returncode != 0:
         raise SystemExit(f"a run without signals ended with {process.returncode}: {output}")
