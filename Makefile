@@ -1,12 +1,13 @@
 # make install: gramflow in .venv.   make demo: a small dataset, offline once installed.
 # make test: everything CI checks but for make test-browser: the report in a real browser.
+# make test-stores: gs:// and az://, by emulators; takes Node's npm.
 # make schema: manifests/manifest.schema.json, from the model.
 # make audit: known vulnerabilities of what is installed.
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: install demo test test-browser lint schema audit clean
+.PHONY: install demo test test-browser test-stores lint schema audit clean
 
 install: .venv/.installed-demo
 
@@ -32,6 +33,13 @@ test-browser: .venv/.installed-browser
 	|| { echo "test-browser: FAILED: there is no browser, and apt-get could not install one;" \
 	"have chromium or google-chrome on the PATH, then give the command again"; exit 1; }
 	OMP_NUM_THREADS=1 $(BIN)/pytest tests/browser
+
+test-stores: .venv/.installed-stores .venv/azurite
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/flows/test_other_stores.py
+
+.venv/azurite: .venv/.installed-stores
+	npm install --no-audit --no-fund --prefix $@ azurite@3
+	touch $@
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

@@ -170,8 +170,13 @@ class Folder:
         return fsspec.filesystem(self.url.partition("://")[0], **_OPTIONS)
 
 
+def folder_of(protocol: str) -> Folder:
+    """A new one in BUCKET."""
+    return Folder(f"{protocol}://{BUCKET}/{secrets.token_hex(4)}")
+
+
 def s3_folder() -> Folder:
-    return Folder(f"s3://{BUCKET}/{secrets.token_hex(4)}")
+    return folder_of("s3")
 
 
 def memory_folder() -> Folder:

@@ -90,3 +90,11 @@ class JobFolder:
 def job(tmp_path: Path, api_url: str) -> JobFolder:
     """Four photos in two classes and three styles; 36 images."""
     return JobFolder.of_small_job(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def on_disk(api_url: str, tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
+    """The small job, made on a disk."""
+    job = JobFolder.of_small_job(tmp_path_factory.mktemp("on_disk"))
+    assert job.run().made == 36
+    return job

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import re
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from flows.cli import app
 from manifests import in_use as lock
 from manifests.durable import LeadsOut
 from manifests.in_use import OutputLost
@@ -20,88 +17,20 @@ from manifests.storage import place
 from manifests.stores import StoreError, put
 from tests.flows.conftest import JobFolder
 from tests.flows.processes import finished, gramflow, wait_until
-from tests.stores import Fault, Folder, Server, memory_folder, s3_folder
+from tests.flows.stored import IMAGES, Stored, said, stored_in
+from tests.stores import Fault, Server, memory_folder, s3_folder
 
-IMAGES = 36
 # A put of an image; the index, the ledger and the lock are not meant.
 IMAGE = r"/out/train/.*\.jpg"
 
 
-@dataclass(frozen=True)
-class Stored:
-    """The small job in a store, and the same job made on a disk."""
-
-    job: JobFolder
-    folder: Folder
-
-    @property
-    def out(self) -> str:
-        return self.folder.file("out")
-
-    def write(self, **changes: Any) -> None:
-        paths: dict[str, Any] = {
-            "content": [{"path": self.folder.file("photos")}],
-            "styles": [{"path": self.folder.file("styles")}],
-            "output": {"path": self.out},
-        }
-        self.job.write(**(paths | changes))
-
-    def images(self) -> dict[str, bytes]:
-        files = self.folder.files("out")
-        return {name: data for name, data in files.items() if name.endswith(".jpg")}
-
-    def images_there(self) -> int:
-        return sum(name.endswith(".jpg") for name in self.folder.names("out/train"))
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Of the index; where content and styles lie is left out of their paths."""
-        return _rows(self.folder.read("out/train/metadata.jsonl"), self.folder.url + "/")
-
-    def check(self, made_on_disk: Path) -> None:
-        """It is whole, and that which was made on the disk."""
-        images, rows = self.images(), self.rows()
-        assert sorted(f"train/{row['file_name']}" for row in rows) == sorted(images)
-        assert images == {
-            str(file.relative_to(made_on_disk)): file.read_bytes()
-            for file in made_on_disk.glob("train/*/*.jpg")
-        }
-        assert rows == _rows((made_on_disk / "train" / "metadata.jsonl").read_bytes(), "")
-        assert json.loads(self.folder.read("out/dataset.json"))["images"] == IMAGES
-
-
-def said(*arguments: str | Path) -> tuple[int, str]:
-    """Exit status and output of `gramflow ARGUMENTS`, in this process."""
-    result = CliRunner().invoke(app, list(map(str, arguments)))
-    return result.exit_code, result.output
-
-
-def _rows(lines: bytes, root: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in lines.decode().replace(root, "").splitlines()]
-
-
-@pytest.fixture(scope="module")
-def on_disk(api_url: str, tmp_path_factory: pytest.TempPathFactory) -> JobFolder:
-    """The small job, made on a disk."""
-    job = JobFolder.of_small_job(tmp_path_factory.mktemp("on_disk"))
-    assert job.run().made == IMAGES
-    return job
-
-
-def _stored(on_disk: JobFolder, folder: Folder, tmp_path: Path) -> Stored:
-    for name in ("photos", "styles"):
-        folder.put(on_disk.folder / name, name)
-    stored = Stored(JobFolder(tmp_path), folder)
-    stored.write()
-    return stored
-
-
 @pytest.fixture
 def stored(on_disk: JobFolder, s3: Server, tmp_path: Path) -> Stored:
-    return _stored(on_disk, s3_folder(), tmp_path)
+    return stored_in(s3_folder(), on_disk, tmp_path)
 
 
 def test_a_run_in_memory_is_that_on_disk(on_disk: JobFolder, s3: Server, tmp_path: Path) -> None:
-    stored = _stored(on_disk, memory_folder(), tmp_path)
+    stored = stored_in(memory_folder(), on_disk, tmp_path)
     assert stored.job.run().made == IMAGES
     stored.check(on_disk.out)
     assert stored.job.run().made == 0
@@ -128,6 +57,12 @@ def test_a_process_makes_in_s3_what_is_made_on_disk_and_the_next_nothing(
     assert "out/annotations/instances_train.json" in stored.folder.names()
     stored.check(on_disk.out)
     assert not (stored.job.folder / "unused").exists()
+
+
+def test_the_processes_of_dask_write_into_s3(on_disk: JobFolder, stored: Stored) -> None:
+    status, output = finished("run", stored.job.manifest, "--runner", "dask")
+    assert status == 0, output
+    stored.check(on_disk.out)
 
 
 def test_more_photographs_make_only_theirs_and_others_are_set_aside(
