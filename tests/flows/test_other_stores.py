@@ -31,6 +31,9 @@ from tests.flows.processes import finished
 from tests.flows.stored import IMAGES, Stored, said, stored_in
 from tests.stores import Folder, folder_of
 
+# First, so that nothing is made for what is skipped.
+pytestmark = pytest.mark.usefixtures("protocol")
+
 ODD_NAMES = ["[1]*.txt", "a b.txt", "x%20y.txt", "ü#?.txt"]
 
 
