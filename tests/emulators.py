@@ -32,9 +32,11 @@ def google() -> Iterator[None]:
         patch.setitem(fsspec.config.conf, "gs", {"token": "anon"})
         # The kind of a bucket is asked for by gRPC, which the emulator has not.
         patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-        pytest.importorskip("gcsfs", reason=reason)
-        yield
-    server.stop()
+        try:
+            pytest.importorskip("gcsfs", reason=reason)
+            yield
+        finally:
+            server.stop()
 
 
 @contextmanager
@@ -44,16 +46,17 @@ def azure() -> Iterator[None]:
     found = shutil.which("azurite-blob", path=_AZURITE_FOLDER)
     if found is None:
         pytest.skip("no Azurite: make test-stores")
-    command = [found, "--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry"]
-    with subprocess.Popen(
-        [*command, "--blobPort", "0"], stdout=subprocess.PIPE, text=True
-    ) as blobs:
+    command = [found, *"--inMemoryPersistence --skipApiVersionCheck --blobPort 0".split()]
+    command.append("--disableTelemetry")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as blobs:
         assert blobs.stdout is not None
-        listens = next(line for line in blobs.stdout if "listens on" in line)
-        address = listens.split()[-1]
-        told = f"AccountName={_ACCOUNT};AccountKey={_KEY};BlobEndpoint={address}/{_ACCOUNT};"
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("AZURE_STORAGE_CONNECTION_STRING", told)
-            fsspec.filesystem("az").mkdir(BUCKET)
-            yield
-        blobs.terminate()
+        try:
+            listens = next(line for line in blobs.stdout if "listens on" in line)
+            address = listens.split()[-1]
+            told = f"AccountName={_ACCOUNT};AccountKey={_KEY};BlobEndpoint={address}/{_ACCOUNT};"
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("AZURE_STORAGE_CONNECTION_STRING", told)
+                fsspec.filesystem("az").mkdir(BUCKET)
+                yield
+        finally:
+            blobs.terminate()

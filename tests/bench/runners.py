@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from flows.progress import ChunkDone, Control, Event, controlled_by
@@ -87,14 +87,14 @@ def _cluster(folder: Path, wanted: bool) -> Iterator[str | None]:
     dask = [sys.executable, "-m", "dask"]
     here = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(told)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([*dask, "scheduler", "--port", "0", *here], **quiet) as scheduler:
-        while not told.exists() or not told.read_text().endswith("}"):
-            time.sleep(0.1)
-        workers = ["worker", *here, "--nworkers", "2", "--nthreads", "2"]
-        with subprocess.Popen([*dask, *workers], **quiet) as nannies:
-            yield json.loads(told.read_text())["address"]
-            nannies.terminate()
-        scheduler.terminate()
+    workers = ["worker", *here, "--nworkers", "2", "--nthreads", "2"]
+    with ExitStack() as processes:
+        for command in (["scheduler", "--port", "0", *here], workers):
+            process = processes.enter_context(subprocess.Popen([*dask, *command], **quiet))
+            processes.callback(process.terminate)
+            while not told.exists() or not told.read_text().endswith("}"):
+                time.sleep(0.1)
+        yield json.loads(told.read_text())["address"]
 
 
 if __name__ == "__main__":
