@@ -14,6 +14,9 @@ import pytest
 from tests.stores import BUCKET
 
 _AZURITE_FOLDER = Path(__file__).parents[1] / ".venv/azurite/node_modules/.bin"
+_OPTIONS = (
+    *("--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--blobPort", "0"),
+)
 # Azurite's own, as its documentation tells.
 _ACCOUNT = "devstoreaccount1"
 _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -46,9 +49,7 @@ def azure() -> Iterator[None]:
     found = shutil.which("azurite-blob", path=_AZURITE_FOLDER)
     if found is None:
         pytest.skip("no Azurite: make test-stores")
-    command = [found, *"--inMemoryPersistence --skipApiVersionCheck --blobPort 0".split()]
-    command.append("--disableTelemetry")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as blobs:
+    with subprocess.Popen([found, *_OPTIONS], stdout=subprocess.PIPE, text=True) as blobs:
         assert blobs.stdout is not None
         try:
             listens = next(line for line in blobs.stdout if "listens on" in line)
