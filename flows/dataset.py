@@ -25,6 +25,7 @@ from pydantic import Field
 
 from flows.budget import Budget
 from flows.engine import choose_devices
+from flows.freed_memory import give_back_freed_memory
 from flows.job import Job, prepare
 from flows.nothing_to_do import about_dataset, made_on, nothing_to_do, put_on_record
 from flows.prefect_page import PageOutcome, on_page
@@ -201,6 +202,7 @@ def _make(
             _run_chunks(run, chunks)
         else:
             _run_in_parts(run, chunks, parts=-(-extent.tasks // _TASKS_PER_FLOW))
+    give_back_freed_memory()
     if tally.error is not None:
         raise tally.error
 

@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass, field
 from threading import Event, Lock
 
+from flows.freed_memory import give_back_freed_memory
 from flows.job import Job
 from flows.progress import ChunkDone, Control
 from flows.work import work_chunk
@@ -100,5 +101,6 @@ def stop_run(run: str) -> None:
 
 
 def leave_run(run: str) -> None:
-    """The run is over: let go of its encoder."""
+    """The run is over: let go of its encoder and of the memory that was kept for it."""
     _RUNS.pop(run, None)
+    give_back_freed_memory()

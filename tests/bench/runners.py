@@ -93,6 +93,7 @@ def _cluster(folder: Path, wanted: bool) -> Iterator[str | None]:
             process = processes.enter_context(subprocess.Popen([*dask, *command], **quiet))
             processes.callback(process.terminate)
             while not told.exists() or not told.read_text().endswith("}"):
+                assert process.poll() is None, f"{' '.join(command)} ended"
                 time.sleep(0.1)
         yield json.loads(told.read_text())["address"]
 
