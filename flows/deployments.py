@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -270,13 +270,21 @@ def _detail(error: PrefectHTTPStatusError) -> str:
     return str(error.response.json().get("detail", error))
 
 
-def wait_until_final(run: FlowRun) -> FlowRun:
-    """The run once it has ended, however it did."""
+def wait_until_final(run: FlowRun, on_late: Callable[[], None]) -> FlowRun:
+    """The run once it has ended, however it did.
+
+    Args:
+        on_late: called once if nobody takes the run for some seconds.
+    """
+    was_late = False
     with get_client(sync_client=True) as client:
         while True:
             run = client.read_flow_run(run.id)
             if run.state is not None and run.state.is_final():
                 return run
+            if run.state is not None and run.state.name == "Late" and not was_late:
+                was_late = True
+                on_late()
             time.sleep(_POLL_S)
 
 

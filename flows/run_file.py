@@ -132,7 +132,10 @@ def outcome_of(summary: Summary) -> Outcome:
 
 def _failure_of(error: BaseException, standing: Standing) -> Outcome:
     left = standing.to_do - standing.settled
-    if isinstance(error, Stopped):
+    # Imported late, for `status` does without Prefect, which raises it when a served run is ended.
+    from prefect.exceptions import TerminationSignal
+
+    if isinstance(error, (Stopped, TerminationSignal)):
         return Outcome("stopped", left=left)
     why = (str(error) or type(error).__name__).partition("\n")[0]
     return Outcome("failed", why=printable(why), left=left)

@@ -44,7 +44,10 @@ def varied(image: Ready, variant: Variant, recipes: Mapping[str, Recipe]) -> Var
     if variant.recipe is None:
         return Varied(image.pixels, unmoved(labels), [], semantic_mask)
     recipe = recipes[variant.recipe]
-    return recipe.vary(image.pixels, labels, seed_of(variant.id), semantic_mask)
+    try:
+        return recipe.vary(image.pixels, labels, seed_of(variant.id), semantic_mask)
+    except ValueError as error:
+        raise ValueError(f"recipe {variant.recipe}: {error}") from error
 
 
 def encoded(made: Varied, output: ImageFormat) -> Encoded:

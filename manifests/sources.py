@@ -128,10 +128,13 @@ def _disagreement(image: ContentImage, first: ContentImage) -> str | None:
         return None
     if (first.split, first.labels.class_name) == (image.split, image.labels.class_name):
         return f"{image.name} has other labels here than where it is named first"
-    return (
-        f"{image.name} is in split {image.split}, class {image.labels.class_name}, and also in "
-        f"split {first.split}, class {first.labels.class_name}"
-    )
+    return f"{image.name} is in {_belonging(image)}, and also in {_belonging(first)}"
+
+
+def _belonging(image: ContentImage) -> str:
+    """As "split val, class cat"."""
+    of_class = image.labels.class_name
+    return f"split {image.split}" + ("" if of_class is None else f", class {of_class}")
 
 
 def _group(pattern: str | None, inside: str) -> str:

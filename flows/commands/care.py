@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ def verify(
 
 def replay(
     out: FinishedArgument,
-    variant_id: Annotated[str, typer.Argument(help="Of its row, or the short one of its name.")],
+    variant_id: Annotated[str, typer.Argument(help="Of its row, the short one, or its file.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
 ) -> None:
     """Make one file of a finished dataset again, from its metadata alone."""
@@ -227,9 +228,10 @@ def _say_how_many_more(kinds: Counter[str]) -> None:
 
 
 def _row_of(dataset: FinishedDataset, variant_id: str) -> tuple[str, Row]:
-    """The row whose id begins so, with its split."""
+    """The row whose id begins so, or whose file has that name, with its split."""
     for split in dataset.splits:
         for row in dataset.rows(split):
-            if row["variant_id"].startswith(variant_id):
+            names = row["variant_id"], posixpath.basename(row["file_name"])
+            if names[0].startswith(variant_id) or names[1] == posixpath.basename(variant_id):
                 return split, row
     raise ValueError(f"{variant_id}: expected the variant_id of a row of {dataset.out}")

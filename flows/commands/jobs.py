@@ -22,7 +22,7 @@ from flows.commands.options import (
     given,
 )
 from flows.commands.running import run_shown
-from flows.commands.stopping import is_of_signal
+from flows.commands.stopping import is_of_signal, raise_on_ctrl_c
 
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from flows.folder import FolderJob
     from flows.summary import Summary
     from manifests.reading import ReadManifest
+
+_NOBODY_TAKES_IT = (
+    "no worker has taken it yet; it starts once one does, see `prefect worker start --help`"
+)
 
 JobArgument = Annotated[
     Optional[Path],
@@ -73,8 +77,10 @@ def serve(
             deployment = _deployment(read, cron, interval, timezone)
             say(f"serving {deployment.full_name}; its runs are on {url.removesuffix('/api')}")
             say(f"start one now: PREFECT_API_URL={url} gramflow trigger {deployment.name}")
-            serve_deployment(deployment)
             scheduled = cron is not None or interval is not None
+            if not scheduled:
+                say("no --cron and no --interval: runs start only when they are triggered")
+            serve_deployment(deployment)
             paused = ", and the schedule is paused" if scheduled else ""
             say(f"stopped; what is finished is kept{paused}")
 
@@ -132,8 +138,13 @@ def trigger(
             run = trigger_deployment(name, parameters)
         say(f"{run.name}: {page_of(run)}")
         if wait:
-            with server_failures():
-                ended = wait_until_final(run).state
+            raise_on_ctrl_c()
+            try:
+                with server_failures():
+                    ended = wait_until_final(run, on_late=lambda: say(_NOBODY_TAKES_IT)).state
+            except KeyboardInterrupt:
+                say(f"no more waited for; to end it, too: prefect flow-run cancel {run.id}")
+                sys.exit(INTERRUPTED)
             assert ended is not None
             say(f"{ended.name}{': ' if ended.message else ''}{ended.message or ''}")
             sys.exit(0 if ended.is_completed() else SOME_FAILED)
@@ -170,6 +181,7 @@ def watch(
             job.check(expect_images=any(image_files(watched)))
         with prefect_server(home_of(job.out)):
             say(f"watching {watched}; Ctrl-C ends it")
+            raise_on_ctrl_c()
             try:
                 for images in settled_images(watched, settle):
                     say(f"{time.strftime('%H:%M:%S')} new or changed: {_named(images)}")

@@ -40,6 +40,12 @@ def end_at_once_on_signals() -> None:
         signal.signal(one, _end_at_once)
 
 
+def raise_on_ctrl_c() -> None:
+    """From here on Ctrl-C raises KeyboardInterrupt: the command has something to say then."""
+    if signal.SIGINT in heard():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @contextmanager
 def stopped_by_signals(stop: Event, told_by_display: bool) -> Iterator[list[int]]:
     """In the block the first signal sets `stop`, and only the second ends this process.

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from flows.server import prefect_server
+from flows.status import lines_of, status_of
 from tests.flows.conftest import TINY, JobFolder
 from tests.flows.pictures import photo, write_classes
 from tests.flows.processes import processes_with, wait_until
@@ -182,6 +183,23 @@ def test_a_deployed_job_is_made_by_a_worker_when_triggered(
     assert f"stylize {_name(job)}" in [run["name"] for run in server.runs(_name(job))]
 
 
+def test_a_run_that_nobody_takes_is_said_to_wait_and_what_ends_it(
+    server: Server, job: JobFolder
+) -> None:
+    # A pool that no test's worker looks at.
+    status, output = server.gramflow("deploy", job.manifest, "--pool", "nobodys")
+    assert status == 0, output
+    process = server.start("flows", "trigger", _name(job), "--wait")
+    assert process.stdout is not None
+    told = [process.stdout.readline() for _ in range(2)]
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    (run,) = server.runs(_name(job))
+    assert told[1].startswith("no worker has taken it yet; it starts once one does")
+    assert process.returncode == 130
+    assert rest == f"no more waited for; to end it, too: prefect flow-run cancel {run['id']}\n"
+
+
 def test_what_cannot_be_triggered_or_deployed_is_said_in_a_sentence(
     server: Server, worker: None, job: JobFolder
 ) -> None:
@@ -331,6 +349,9 @@ def test_a_served_job_runs_by_its_schedule_until_it_is_interrupted(
     assert "serving stylize-dataset/" in output
     assert "what is finished is kept, and the schedule is paused" in output
     assert [server.state(run) in ("CANCELLED", "CRASHED") for run in underway] == [True]
+    stands = "\n".join(lines_of(status_of(job.out)))
+    assert "stopped" in stands
+    assert "left; " in stands
     assert server.deployment(f"stylize-dataset/{_name(job)}")["paused"]
     for number in processes_with("prefect.engine"):
         assert underway[0]["id"].encode() not in Path(f"/proc/{number}/environ").read_bytes()

@@ -88,8 +88,13 @@ def test_a_dataset_in_a_store_is_looked_after_as_on_a_disk(
     assert status == 0, output
     assert "2 made again, 2 of them byte for byte" in output
     row = stored.rows()[0]
-    status, output = said("replay", stored.out, row["variant_id"], "-o", tmp_path / "again.jpg")
+    # By the name of its file; else by its id.
+    named = row["file_name"].rpartition("/")[2]
+    status, output = said("replay", stored.out, named, "-o", tmp_path / "again.jpg")
     assert status == 0, output
+    status, output = said("replay", stored.out, row["variant_id"], "-o", tmp_path / "by_id.jpg")
+    assert status == 0, output
+    assert (tmp_path / "by_id.jpg").read_bytes() == (tmp_path / "again.jpg").read_bytes()
     file = f"out/train/{row['file_name']}"
     assert (tmp_path / "again.jpg").read_bytes() == stored.folder.read(file)
 

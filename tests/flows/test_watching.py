@@ -126,10 +126,12 @@ def test_watch_goes_on_after_a_run_that_fails_until_it_is_interrupted(
         (tmp_path / "away.png").rename(style)
         photo(4).save(content / "third.png")
         wait_until(lambda: made() == 3, "both are made", seconds=60)
+        time.sleep(4)  # for the run to end
     finally:
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
+    assert output.endswith("stopped watching; what is finished is kept\n")
     assert "new or changed: first.png" in output
     assert "there is no such style image or folder" in output
     assert "Traceback" not in output
