@@ -77,6 +77,7 @@ class Landing:
         first_x, last_x, first_y, last_y: H x W; the span of pixels that it gave its colour, -1
             where there is none.
         count: H x W; how many those are.
+        places: what `own_places` became.
     """
 
     first_x: Pixels
@@ -84,6 +85,7 @@ class Landing:
     first_y: Pixels
     last_y: Pixels
     count: Pixels
+    places: Places
 
     def box(self, box: Box) -> tuple[Box, float] | None:
         """The box round all that a box's pixels gave their colour, and its share of their area.
@@ -107,9 +109,10 @@ class Landing:
         return around, min(1.0, float(share))
 
     def point(self, x: float, y: float) -> tuple[float, float] | None:
-        """The middle of what the point's pixel gave its colour, or the nearest that did.
+        """The middle of what the point's pixel gave its colour; of what its neighbour did, else.
 
-        None where neither it nor a neighbour is left.
+        Where something else is in that middle, as between the folds of an image, it is the nearest
+        pixel of the right colour. None where neither the pixel nor a neighbour is left.
         """
         height, width = self.count.shape
         column, row = min(int(x), width - 1), min(int(y), height - 1)
@@ -119,11 +122,24 @@ class Landing:
             rows, columns = np.nonzero(near)
             if rows.size:
                 nearest = np.hypot(rows + top - row, columns + left - column).argmin()
-                at = rows[nearest] + top, columns[nearest] + left
-                across = self.first_x[at] + self.last_x[at] + 1
-                down = self.first_y[at] + self.last_y[at] + 1
-                return float(across) / 2, float(down) / 2
+                return self._seen(int(rows[nearest]) + top, int(columns[nearest]) + left)
         return None
+
+    def _seen(self, row: int, column: int) -> tuple[float, float]:
+        """A point of the image after the transform that shows this pixel."""
+        left, right = int(self.first_x[row, column]), int(self.last_x[row, column]) + 1
+        top, bottom = int(self.first_y[row, column]), int(self.last_y[row, column]) + 1
+        middle_x, middle_y = (left + right) / 2, (top + bottom) / 2
+        if self.count[row, column] == (right - left) * (bottom - top):
+            return middle_x, middle_y
+        x, y = self.places[:, top:bottom, left:right]
+        rows, columns = np.nonzero((x == column + 1) & (y == row + 1))
+        away_x, away_y = columns + left + 0.5 - middle_x, rows + top + 0.5 - middle_y
+        nearest = np.hypot(away_x, away_y).argmin()
+        away = float(away_x[nearest]), float(away_y[nearest])
+        if max(map(abs, away)) <= 0.5:  # the middle is in it, or at its edge
+            return middle_x, middle_y
+        return middle_x + away[0], middle_y + away[1]
 
 
 def landing(places: Places, width: int, height: int) -> Landing:
@@ -139,7 +155,7 @@ def landing(places: Places, width: int, height: int) -> Landing:
     last_x, first_x = _last_and_first(origin[rows, columns], columns, width * height)
     count = np.bincount(origin[come], minlength=width * height)
     spans = (first_x, last_x, first_y, last_y, count)
-    return Landing(*(one.reshape(height, width) for one in spans))
+    return Landing(*(one.reshape(height, width) for one in spans), places)
 
 
 def _last_and_first(origin: Pixels, ascending: Pixels, pixels: int) -> tuple[Pixels, Pixels]:

@@ -27,7 +27,8 @@ class Scaled:
 def scaled(labels: Labels, image: Size, size: Size) -> Scaled:
     """Labels of an image at another size; boxes are clipped to it.
 
-    Run lengths are scaled by nearest neighbour, and get their outline where they have none.
+    Run lengths are scaled by nearest neighbour, and get their outline where they have none. Of an
+    object whose mask has no pixel at that size the box stays.
 
     Args:
         image: (width, height) of the upright image in pixels.
@@ -68,8 +69,10 @@ def _scaled_object(one: Object, factors: tuple[float, float], image: Size, size:
             f"{image[0]}x{image[1]} px"
         )
     one = replace(one, rle=scaled_rle(one.rle, *size))
-    shape = None if one.polygons else shape_of(one, *size)
-    return one if shape is None else replace(one, polygons=outline_of(shape))
+    shape = shape_of(one, *size)
+    if shape is None:  # too small for any pixel: it counts as its box, as after a transform
+        return replace(one, rle=None, polygons=())
+    return one if one.polygons else replace(one, polygons=outline_of(shape))
 
 
 def _scaled_polygon(polygon: Polygon, fx: float, fy: float) -> Polygon:

@@ -61,7 +61,7 @@ from manifests.comparison import FilesOnDisk, Todo
 from manifests.durable import check_stays_inside, remove_durably
 from manifests.errors import ManifestError
 from manifests.export import Exported, export_imagefolder
-from manifests.exporters.formats import export, formats_there, remove_exports_inside
+from manifests.exporters.formats import export, formats_there, remove_exports
 from manifests.extent import extent_of
 from manifests.preview_mark import take_mark_off
 from manifests.reading import read_manifest
@@ -221,7 +221,7 @@ def _make(
             check_in_use()
             report = str(write_report(job.out, asks_stores=True))
         else:
-            remove_exports_inside(job.out)
+            remove_exports(job.out, job.plan.manifest.output.format)
             remove_durably(job.out / REPORT)
         if not left:
             check_in_use()

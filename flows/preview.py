@@ -30,7 +30,6 @@ from manifests.sources import list_styles
 from manifests.storage import Place, is_in_store
 from manifests.verification import Finding, check_file, set_aside
 
-MOST_IMAGES = 100
 # So many photographs are looked at for each image; and about so many pairs in all.
 _LOOKED_AT = 8
 _MOST_PAIRS = 10_000

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from manifests.members import UnusableShard, read_shard, split_member
 from manifests.storage import is_url, place
@@ -45,6 +45,8 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 _NO_STATED_RANGE = "has 32-bit pixels without a stated range; save it with 8 or 16 bits"
 _SRGB = ImageCms.createProfile("sRGB")
 _ROTATED_BY_A_QUARTER = {5, 6, 7, 8}
+# By what Pillow multiplies grey of 2 and 4 bits, so that white is 255 in each.
+_GREY_STEPS = {"L;2": 85, "L;4": 17}
 _EXIF_ORIENTATION = 0x0112
 
 
@@ -162,9 +164,10 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Decoded:
 
 
 def decode_class_indices(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """A semantic mask: mode L, a class index a pixel, from 8-bit palette or greyscale.
+    """A semantic mask: mode L, a class index a pixel, from palette or greyscale of 1 to 8 bits.
 
-    EXIF orientation is not looked at: a mask has none.
+    Of grey with less than 8 bits, the numbers that the file has. EXIF orientation is not looked
+    at: a mask has none.
 
     Raises:
         TooManyPixels: more than `max_pixels`.
@@ -173,13 +176,20 @@ def decode_class_indices(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Ima
     with _open(data, max_pixels) as image:
         if image.mode not in ("P", "L", "1"):
             raise UnusableImage(
-                f"has pixels of mode {image.mode}; expected a class index a pixel: an 8-bit "
-                "palette or greyscale PNG"
+                f"has pixels of mode {image.mode}; expected a class index a pixel: a "
+                "palette or greyscale PNG of at most 8 bits"
             )
+        step = _grey_step(image)
         try:
-            return Image.fromarray(np.asarray(image, np.uint8))
+            return Image.fromarray(np.asarray(image, np.uint8) // step)
         except Exception as error:  # Pillow's readers raise whatever their parsing trips over
             raise UnusableImage(f"cannot be decoded: {error}") from error
+
+
+def _grey_step(image: ImageFile.ImageFile) -> int:
+    """By what Pillow will multiply the grey of an image that it has not decoded yet."""
+    layouts = (args if isinstance(args, str) else args[0] for *_, args in image.tile if args)
+    return max((_GREY_STEPS.get(str(layout)[:3], 1) for layout in layouts), default=1)
 
 
 def fit_within(width: int, height: int, long_side_px: int) -> tuple[int, int]:
@@ -198,7 +208,7 @@ def check_shape(width: int, height: int) -> None:
         raise UnusableImage(f"{width}x{height} px; sides must be at most {MAX_ASPECT}:1")
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image:
+def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     if not data:
         raise UnusableImage("is empty (0 bytes)")
     # Pillow's own limit is for the whole process: others may count on what it is.

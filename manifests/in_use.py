@@ -105,7 +105,10 @@ def in_use(out: Place, on_lost: Callable[[], None] = lambda: None) -> Iterator[C
 
 
 def who_has(out: Place) -> Owner | None:
-    """Whoever wrote down that it has the folder, and lives; asking keeps nobody from it."""
+    """Whoever wrote down that it has the folder, and lives; asking keeps nobody from it.
+
+    Who leaves takes that back.
+    """
     lock = out / ".gramflow" / "lock"
     if isinstance(lock, UPath):
         last = max(_generations(lock), default=0)
@@ -151,7 +154,11 @@ def _held_on_disk(out: Path) -> Iterator[None]:
         lock.truncate()
         lock.write(_as_json(Owner.here()))
         lock.flush()
-        yield
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # the system lets go of the file all the same
+                lock.truncate(0)
 
 
 @dataclass

@@ -43,6 +43,8 @@ _MADE = {
     ),
     "webdataset": re.compile(r"[^/]+-\d{6}\.(?:tar|stats\.json)|info\.json"),
 }
+# The file that programs read first.
+_BEGINS_WITH = {"yolo": "data.yaml", "webdataset": "info.json"}
 # Formats that have a folder to themselves.
 BESIDE = tuple(_MADE)
 
@@ -122,28 +124,26 @@ def is_whole(out: Place, format: str) -> bool:
 
 
 @contextmanager
-def export_folder(
-    dataset: FinishedDataset, format: str, begins_with: str = ""
-) -> Iterator[ExportFolder]:
+def export_folder(dataset: FinishedDataset, format: str) -> Iterator[ExportFolder]:
     """OUT.<format>/, to be filled in the block; at its end export.json says what was written.
 
-    The older export's export.json and `begins_with` go before anything is replaced, and come
-    again when all is: after an interruption nothing takes a mixture of both for an export.
+    The older export's export.json and the file that programs read first go before anything is
+    replaced, and come again when all is: after an interruption nothing takes a mixture of both for
+    an export.
 
     Args:
         format: files of an older export of it that this one has not are removed.
-        begins_with: the file that programs read first, and that is written last.
     """
     path = path_beside(dataset.out, format)
     temporary_folder = (
         path / ".tmp" if isinstance(path, Path) else dataset.temporary_folder / format
     )
     shutil.rmtree(temporary_folder, ignore_errors=True)
-    for name in filter(None, (EXPORT, begins_with)):
-        remove_durably(path / name)
+    _remove_what_is_read_first(path, format)
     try:
         with written_together(path, temporary_folder) as write_file:
             written = Written(format, path)
+            begins_with = _BEGINS_WITH.get(format, "")
             folder = ExportFolder(path, temporary_folder, written, begins_with, write_file)
             yield folder
         for inside, data in folder.last.items():
@@ -153,6 +153,21 @@ def export_folder(
     finally:
         shutil.rmtree(temporary_folder, ignore_errors=True)
     _remove_others(path, _MADE[format], kept)
+
+
+def remove_export_beside(out: Place, format: str) -> None:
+    """Remove all files of the export from OUT.<format>/; whatever else is there stays.
+
+    What says that there is an export goes first, so that nothing takes the rest for one.
+    """
+    path = path_beside(out, format)
+    _remove_what_is_read_first(path, format)
+    _remove_others(path, _MADE[format], hashes_of(()))
+
+
+def _remove_what_is_read_first(path: Place, format: str) -> None:
+    for name in filter(None, (EXPORT, _BEGINS_WITH.get(format))):
+        remove_durably(path / name)
 
 
 def _told(dataset: FinishedDataset, written: Written, kept: Hashes) -> bytes:
@@ -188,9 +203,10 @@ def _remove_others(path: Place, made: re.Pattern[str], kept: Hashes) -> None:
     others = [path / inside for inside in _made_files(path, made) if not holds(kept, inside)]
     for file in others:
         remove(file) if isinstance(file, UPath) else file.unlink()
-    emptied = {file.parent for file in others if isinstance(file, Path)}
-    for folder in sorted(emptied, reverse=True):  # inner ones first
-        if not os.listdir(folder):
+    inner = {file.parent for file in others if isinstance(file, Path)}
+    folders = inner | {above for folder in inner for above in folder.parents}
+    for folder in sorted(folders, reverse=True):  # inner ones first
+        if path in folder.parents and not os.listdir(folder):
             os.rmdir(folder)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from manifests.durable import remove_durably
 from manifests.exporters.coco import coco_files, write_coco
 from manifests.exporters.finished import FinishedDataset, read_finished
-from manifests.exporters.folder import has_export_beside
+from manifests.exporters.folder import BESIDE, has_export_beside, remove_export_beside
 from manifests.exporters.imagefolder import write_imagefolder
 from manifests.exporters.parquet import parquet_files
 from manifests.exporters.voc import write_voc
@@ -58,7 +58,13 @@ def formats_there(out: Place) -> list[str]:
     return ["coco", *beside] if coco_files(out) else beside
 
 
-def remove_exports_inside(out: Place) -> None:
-    """Remove what formats have in OUT itself, of a dataset that has no images any more."""
+def remove_exports(out: Place, formats: Sequence[str]) -> None:
+    """Remove all exports of a dataset that has no images any more.
+
+    Args:
+        formats: those of its manifest, of which what is left of a run that was stopped goes, too.
+    """
+    for format in {*formats, *formats_there(out)} & set(BESIDE):
+        remove_export_beside(out, format)
     for file in (*parquet_files(out), out / "croissant.json", *coco_files(out)):
         remove_durably(file)

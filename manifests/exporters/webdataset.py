@@ -73,7 +73,7 @@ def write_webdataset(
     bytes_a_shard: int = BYTES_A_SHARD,
 ) -> Written:
     """Write shards of at most so many images and bytes; a larger image has one to itself."""
-    with export_folder(dataset, "webdataset", begins_with="info.json") as folder:
+    with export_folder(dataset, "webdataset") as folder:
         shards = {}
         for split in dataset.splits:
             last = -1

@@ -48,7 +48,7 @@ def write_yolo(dataset: FinishedDataset) -> Written:
     """Write the folder; images are hard links where the file system has them."""
     task = _task(dataset)
     number = {category.name: index for index, category in enumerate(dataset.categories)}
-    with export_folder(dataset, "yolo", begins_with="data.yaml") as folder:
+    with export_folder(dataset, "yolo") as folder:
         for split in dataset.splits:
             for row in dataset.rows(split):
                 _write_image(folder, dataset, split, row, task, number)

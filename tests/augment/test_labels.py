@@ -9,7 +9,7 @@ from typing import Any
 import albumentations as A
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from augment.labels import KEEP_ALL, Keep, Moved, unmoved
@@ -180,6 +180,32 @@ def test_keypoints_stay_on_what_they_mark_and_in_their_order(name: str, data: An
         left, top, right, bottom = np.array(shape.box) + np.array([-1, -1, 1, 1])
         assert left <= keypoint[0] <= right
         assert top <= keypoint[1] <= bottom
+
+
+@few
+@given(
+    width=st.integers(40, 120),
+    height=st.integers(40, 120),
+    seed=SEEDS,
+    name=st.sampled_from(sorted(BENDS)),
+)
+@example(width=97, height=64, seed=17, name="ThinPlateSpline")
+def test_a_keypoint_of_a_folded_image_is_where_its_pixel_is_shown(
+    width: int, height: int, seed: int, name: str
+) -> None:
+    """Between the folds, where another part of the image may be, it marks nothing."""
+    rows, columns = np.mgrid[2:height:8, 2:width:8].reshape(2, -1)
+    mask = np.zeros((height, width), np.uint8)
+    mask[rows, columns] = np.arange(1, rows.size + 1)
+    points = tuple((x + 0.5, y + 0.5, 2) for x, y in zip(columns.tolist(), rows.tolist()))
+    whole = Object("thing", (0, 0, width, height), keypoints=points)
+    labels = Labels(objects=(whole,), width=width, height=height)
+    folds = {name: {"p": 1.0}} if name == "ThinPlateSpline" else step(name)
+    varied = vary([folds], labels, seed, mask)
+    for value, (x, y, visibility) in enumerate(varied.moved.labels.objects[0].keypoints, start=1):
+        shown_y, shown_x = np.nonzero(varied.semantic_mask == value)
+        if visibility and shown_x.size:  # else it is its neighbour's
+            assert np.hypot(shown_x + 0.5 - x, shown_y + 0.5 - y).min() <= 1
 
 
 def at_the_edge(box: Box, width: int, height: int) -> bool:

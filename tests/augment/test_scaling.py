@@ -10,9 +10,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from augment.labels import unmoved
 from augment.scaling import scaled
-from augment.shapes import cut_out, outline_of, rle_of, shape_of
-from manifests.labels import Dropped, Labels, Object, Rle, within_image
+from augment.shapes import Shape, cut_out, outline_of, rle_of, shape_of
+from manifests.labels import Dropped, Labels, Object, Polygon, Rle, within_image
 from tests.augment.random_labels import decoded, mask_of, with_polygon
 
 SQUARE = Object("thing", (10, 10, 30, 30))
@@ -83,11 +84,22 @@ def test_run_lengths_are_scaled_as_their_polygon_is(labels: Labels, data: Any) -
     run_lengths = replace(labels.objects[0], polygons=(), rle=rle_of(shape, *image))
     (one,) = scaled(replace(labels, objects=(run_lengths,)), image, size).labels.objects
     columns, rows = (((np.arange(n) + 0.5) * m / n).astype(int) for n, m in zip(size, image))
-    before = mask_of(labels.objects[0], *image)
-    assert np.array_equal(decoded(one.rle), before[rows][:, columns])
-    again = cut_out(decoded(one.rle))
-    assume(again is not None)
-    assert one.polygons == outline_of(again)
+    expected = mask_of(labels.objects[0], *image)[rows][:, columns]
+    left = cut_out(expected)
+    assume(left is not None)
+    assert np.array_equal(decoded(one.rle), expected)
+    assert one.polygons == outline_of(left)
+
+
+@pytest.mark.parametrize("outline", [(), ((201.0, 101.0, 203.0, 101.0, 203.0, 103.0),)])
+def test_an_object_whose_mask_vanishes_counts_as_its_box(outline: tuple[Polygon, ...]) -> None:
+    rle = rle_of(Shape(201, 101, np.ones((2, 2), np.uint8)), 400, 400)
+    small = Object("thing", (201, 101, 203, 103), outline, rle)
+    result = scaled(Labels(objects=(small,)), (400, 400), (48, 48))
+    (one,) = result.labels.objects
+    assert (one.rle, one.polygons, result.dropped) == (None, (), ())
+    assert one.box == pytest.approx((24.12, 12.12, 24.36, 12.36))
+    assert unmoved(result.labels).areas == pytest.approx((0.24 * 0.24,))
 
 
 def test_run_lengths_for_another_size_are_refused() -> None:

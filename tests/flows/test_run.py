@@ -225,14 +225,18 @@ def test_formats_that_were_exported_before_follow_the_dataset(job: JobFolder) ->
 
 
 def test_a_dataset_that_lost_all_images_has_no_indexes_of_them(job: JobFolder) -> None:
-    job.write(styles=[], augment={}, output={"path": "out", "format": ["coco"]})
+    from manifests.exporters.formats import export
+
+    job.write(styles=[], augment={}, output={"path": "out", "format": ["coco", "yolo"]})
     job.run()
+    list(export(job.out, ["voc", "webdataset"]))
     for file in (job.folder / "photos").rglob("*.png"):
         file.write_bytes(b"no picture any more")
     assert job.run().dataset == 0
     files = (file for file in job.out.rglob("*") if ".gramflow" not in file.parts)
     left = {file.name for file in files if file.suffix in {".json", ".parquet"}}
     assert left == {"dataset.json"}
+    assert [file for file in job.folder.glob("out.*/**/*") if file.is_file()] == []
 
 
 def test_without_styles_there_are_only_variants(job: JobFolder) -> None:

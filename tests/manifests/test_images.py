@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +17,7 @@ from PIL import Image, ImageCms
 from manifests.images import (
     UnusableImage,
     check_shape,
+    decode_class_indices,
     decode_image,
     encode_image,
     fit_within,
@@ -176,3 +179,38 @@ def test_encoded_images_decode_to_the_same_picture(kind: str) -> None:
     data = encode_image(PHOTO, kind, 95)
     assert data == encode_image(PHOTO, kind, 95)
     assert difference(data, PHOTO) < 5
+
+
+GREY, PALETTE = 0, 3
+
+
+def png_of_indices(indices: np.ndarray, bits: int, kind: int) -> bytes:
+    """Each index in so many bits, written as the PNG specification has it."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        checksum = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", checksum)
+
+    height, width = indices.shape
+    samples = (indices[..., None] >> np.arange(bits - 1, -1, -1)) & 1
+    lines = np.packbits(samples.reshape(height, -1).astype(np.uint8), axis=1)
+    colours = bytes(range(255, 255 - 3 * 2 ** min(bits, 4), -1))
+    return b"".join(
+        [
+            b"\x89PNG\r\n\x1a\n",
+            chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)),
+            chunk(b"PLTE", colours) if kind == PALETTE else b"",
+            chunk(b"IDAT", zlib.compress(b"".join(b"\0" + line.tobytes() for line in lines))),
+            chunk(b"IEND", b""),
+        ]
+    )
+
+
+@pytest.mark.parametrize("kind", [GREY, PALETTE])
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_class_indices_are_the_numbers_that_the_file_has(bits: int, kind: int) -> None:
+    # A line that ends within a byte, too.
+    indices = np.arange(3 * 87).reshape(3, 87) % 2**bits
+    decoded = decode_class_indices(png_of_indices(indices, bits, kind))
+    assert decoded.mode == "L"
+    assert np.array_equal(np.asarray(decoded), indices)

@@ -19,7 +19,7 @@ import pytest
 
 from manifests import in_use as lock
 from manifests.durable import LeadsOut
-from manifests.in_use import OutputInUse, OutputLost, Owner, in_use
+from manifests.in_use import OutputInUse, OutputLost, Owner, in_use, who_has
 from manifests.storage import Place, place
 from manifests.stores import put
 from tests.stores import Fault, Folder, Server, memory_folder, s3_folder
@@ -98,6 +98,18 @@ def test_the_second_is_told_of_the_first_and_has_it_afterwards(out: Place) -> No
     for _ in range(2):
         with in_use(out) as check:
             check()
+
+
+def test_who_has_it_is_told_until_he_leaves(out: Place) -> None:
+    assert who_has(out) is None
+    with in_use(out):
+        owner = who_has(out)
+        assert owner is not None
+        assert owner.pid == os.getpid()
+    assert who_has(out) is None
+    with pytest.raises(KeyboardInterrupt), in_use(out):
+        raise KeyboardInterrupt
+    assert who_has(out) is None
 
 
 @pytest.mark.parametrize("where", ["disk", "s3"])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from manifests import durable
 from manifests.errors import ManifestError
-from manifests.exporters import numbers
-from manifests.exporters.formats import FORMATS, export, formats_there, remove_exports_inside
+from manifests.exporters import folder, numbers
+from manifests.exporters.formats import FORMATS, export, formats_there, remove_exports
 from manifests.exporters.numbers import Numbers, clashing_numbers
 from manifests.labels import Object
 from manifests.lineage import LineageError
@@ -100,14 +100,44 @@ def test_formats_that_are_there_are_those_that_were_exported(out: Path, tmp_path
     assert formats_there(out) == ["coco", "yolo", "webdataset"]
 
 
-def test_what_formats_have_inside_is_removed_and_the_users_files_stay(out: Path) -> None:
-    before = contents(out)
-    own = {"annotations/mine.json": b"mine", "mine.parquet": b"mine"}
-    list(export(out, ["imagefolder", "coco"]))
+def test_all_exports_are_removed_and_the_users_files_stay(out: Path, tmp_path: Path) -> None:
+    before = contents(tmp_path)
+    own = {"out/annotations/mine.json": b"mine", "out/mine.parquet": b"mine"}
+    own |= {f"out.{format}/notes.txt": b"mine" for format in BESIDE}
+    own |= {"out.yolo/labels/train.cache": b"mine", "out.yolo/images/val/mine.jpg": b"mine"}
+    list(export(out, list(FORMATS)))
     for name, data in own.items():
-        (out / name).write_bytes(data)
-    remove_exports_inside(out)
-    assert contents(out) == before | own
+        (tmp_path / name).write_bytes(data)
+    remove_exports(out, ["imagefolder", "coco"])
+    assert contents(tmp_path) == before | own
+    assert formats_there(out) == []
+    folders = {str(one.relative_to(tmp_path)) for one in tmp_path.glob("out.*/**") if one.is_dir()}
+    within = {"out.yolo/images", "out.yolo/images/val", "out.yolo/labels"}
+    assert folders == {f"out.{format}" for format in BESIDE} | within
+
+
+def test_only_exports_and_what_the_manifest_asks_for_are_removed(out: Path, tmp_path: Path) -> None:
+    """Without export.json a folder of that name may be the user's own."""
+    list(export(out, ["yolo", "webdataset"]))
+    for format in ("yolo", "webdataset"):
+        (tmp_path / f"out.{format}" / "export.json").unlink()
+    whole = contents(tmp_path / "out.webdataset")
+    remove_exports(out, ["yolo"])
+    assert contents(tmp_path / "out.webdataset") == whole
+    assert contents(tmp_path / "out.yolo") == {}
+
+
+def test_an_export_that_is_being_removed_is_none_any_more(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    list(export(out, ["webdataset"]))
+    monkeypatch.setattr(folder, "_made_files", breaks_off)
+    with pytest.raises(KeyboardInterrupt):
+        remove_exports(out, ["webdataset"])
+    assert not {"export.json", "info.json"} & set(contents(tmp_path / "out.webdataset"))
 
 
 def test_images_are_links_to_those_of_the_dataset(out: Path, tmp_path: Path) -> None:
