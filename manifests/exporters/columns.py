@@ -70,8 +70,18 @@ def check_columns(row: Any, categories: Sequence[Category]) -> None:
         threads = made_with.get("threads", 1) if isinstance(made_with, dict) else 0
         if type(threads) is not int or threads < 1:
             raise ValueError(f"made_with: expected versions by name, got {shown(made_with)}")
+    if row.get("applied_transforms"):
+        _check_applied(row["applied_transforms"])
     if row.get("objects"):
         _check_objects(row["objects"], categories)
+
+
+def _check_applied(text: str) -> None:
+    applied = _json(text, "applied_transforms")
+    if not isinstance(applied, list) or not all(
+        isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) for one in applied
+    ):
+        raise ValueError(f"applied_transforms: expected [[name, parameters], …], got {shown(text)}")
 
 
 def check_characters(value: Any) -> None:

@@ -1,4 +1,4 @@
-"""One polygon for an object of several, for formats that have room for one."""
+"""Polygons measured, and joined to one for formats that have room for one an object."""
 
 from __future__ import annotations
 
@@ -25,6 +25,17 @@ def one_outline(polygons: Sequence[Points]) -> Points:
     for other in others:
         outline = _joined(outline, other)
     return outline
+
+
+def area_inside(polygon: Points) -> float:
+    """Square pixels that a polygon (points, 2) encloses."""
+    x, y = polygon.T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+
+
+def length_round(polygon: Points) -> float:
+    """Pixels along the edges of a polygon (points, 2)."""
+    return float(np.hypot(*(polygon - np.roll(polygon, 1, axis=0)).T).sum())
 
 
 def _joined(one: Points, other: Points) -> Points:

@@ -2,8 +2,9 @@
 
 Format: http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/. Boxes are whole pixels counted
 from 1, the last one included. `truncated`, `difficult`, `occluded` and `pose` are those of an
-object's extras, where it has them. A crowd is a `difficult` object, which evaluation ignores too.
-Objects have boxes alone: their keypoints, polygons and masks are left out and counted.
+object's extras, where it has them, and where the transforms of a variant left them true. A crowd
+is a `difficult` object, which evaluation ignores too. Objects have boxes alone: their keypoints,
+polygons, masks and parts are left out and counted.
 """
 
 from __future__ import annotations
@@ -17,11 +18,16 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from manifests.exporters.finished import FinishedDataset, Row
 from manifests.exporters.folder import ExportFolder, export_folder
+from manifests.exporters.moves import Moves, moves_of
 from manifests.exporters.written import CLASSES_LEFT_OUT, Written
 from manifests.labels import Box, Object
 from manifests.names import extension_of, stem_of
 
 _FLAGS = {"0": 0, "1": 1, "false": 0, "true": 1}
+_UNSPECIFIED = "Unspecified"
+_SIDES = ("left", "right")
+# A box no further from the edge of the image is at it.
+_EDGE_PX = 0.5
 
 
 def write_voc(dataset: FinishedDataset) -> Written:
@@ -56,20 +62,22 @@ def _write_image(folder: ExportFolder, dataset: FinishedDataset, split: str, row
     if extension_of(file) != "jpg":
         written.notes[f"images are .{extension_of(file)}; some readers of VOC expect .jpg"] += 1
     folder.link(dataset.image(split, row), f"JPEGImages/{file}")
-    objects = dataset.objects(row)
+    objects, moves = dataset.objects(row), moves_of(row)
     annotation = Element("annotation")
     _texts(annotation, folder=folder.path.name, filename=file)
     _texts(SubElement(annotation, "source"), database=dataset.name, image=row["variant_id"])
     _texts(SubElement(annotation, "size"), width=row["width"], height=row["height"], depth=3)
     _texts(annotation, segmented=int(dataset.mask(split, row) is not None))
-    annotation.extend([_object(one, row["width"], row["height"], written) for one in objects])
+    annotation.extend(
+        [_object(one, row["width"], row["height"], moves, written) for one in objects]
+    )
     indent(annotation, " ")
     folder.write(f"Annotations/{stem_of(file)}.xml", tostring(annotation, "utf-8") + b"\n")
     written.images += 1
     written.objects += len(objects)
 
 
-def _object(one: Object, width: int, height: int, written: Written) -> Element:
+def _object(one: Object, width: int, height: int, moves: Moves, written: Written) -> Element:
     said = json.loads(one.extras)
     if one.crowd:
         written.notes["crowd objects written as difficult"] += 1
@@ -77,9 +85,13 @@ def _object(one: Object, width: int, height: int, written: Written) -> Element:
         written.notes["keypoints of objects left out"] += 1
     if one.polygons or one.rle:
         written.notes["outlines of objects left out"] += 1
+    if "part" in said:
+        written.notes["parts of objects left out"] += 1
     described = Element("object")
-    _texts(described, name=one.category, pose=_pose(said, written))
-    _texts(described, truncated=_flag(said, "truncated", written))
+    _texts(described, name=one.category, pose=_pose(said, moves, written))
+    truncated = _truncated(one.box, width, height, said, moves, written)
+    if truncated is not None:
+        _texts(described, truncated=truncated)
     if "occluded" in said:
         _texts(described, occluded=_flag(said, "occluded", written))
     _texts(described, difficult=1 if one.crowd else _flag(said, "difficult", written))
@@ -88,12 +100,32 @@ def _object(one: Object, width: int, height: int, written: Written) -> Element:
     return described
 
 
-def _pose(said: Mapping[str, Any], written: Written) -> str:
-    pose = said.get("pose", "Unspecified")
-    if isinstance(pose, str) and pose.isprintable():
-        return pose
-    written.notes["pose that is no line of text, written as Unspecified"] += 1
-    return "Unspecified"
+def _pose(said: Mapping[str, Any], moves: Moves, written: Written) -> str:
+    pose = said.get("pose", _UNSPECIFIED)
+    if not isinstance(pose, str) or not pose.isprintable():
+        written.notes["pose that is no line of text, written as Unspecified"] += 1
+        return _UNSPECIFIED
+    if moves.turned and pose.lower() in _SIDES:
+        written.notes["pose of what was turned or mirrored, written as Unspecified"] += 1
+        return _UNSPECIFIED
+    return pose
+
+
+def _truncated(
+    box: Box, width: int, height: int, said: Mapping[str, Any], moves: Moves, written: Written
+) -> int | None:
+    """0 or 1; None where what was cut of the object cannot be told."""
+    flag = _flag(said, "truncated", written)
+    if flag or not moves.cut:
+        return flag
+    x1, y1, x2, y2 = box
+    if min(x1, y1, width - x2, height - y2) <= _EDGE_PX:
+        written.notes["objects at the edge of what was cut, written as truncated"] += 1
+        return 1
+    if moves.edges_left:
+        written.notes["truncated left out, for what was cut of the object is not known"] += 1
+        return None
+    return 0
 
 
 def _flag(said: Mapping[str, Any], name: str, written: Written) -> int:

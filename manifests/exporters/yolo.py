@@ -5,7 +5,7 @@ a line an object: class number, then numbers in 0..1 of the image's width and he
 has one task: pose where all objects have the same number of keypoints, else segmentation where
 at least half of them have polygons or a mask, else detection. In segmentation an object without an
 outline is its box. The format has no crowds and no semantic masks; those, and what is not of the
-task, are left out and counted.
+task, are left out and counted. Nor has it holes: a mask with some is written filled, and counted.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import numpy as np
 import yaml
 
 from manifests.exporters.clipping import inside_image
-from manifests.exporters.finished import FinishedDataset, Row
+from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
 from manifests.exporters.folder import ExportFolder, export_folder
-from manifests.exporters.outline import Points, one_outline
+from manifests.exporters.outline import Points, area_inside, length_round, one_outline
 from manifests.exporters.written import CLASSES_LEFT_OUT, Written
 from manifests.labels import NOT_LABELLED, Box, Category, Object, clip_box
 from manifests.names import stem_of
@@ -30,6 +30,9 @@ from manifests.names import stem_of
 _VALIDATION = ("val", "validation", "valid", "dev")
 # Coordinates are rounded to a thousandth of a pixel; what is no further outside is inside.
 _ROUNDING_PX = 0.01
+# Round pixels an outline has whole coordinates and their area. One that was scaled is somewhere
+# within half a pixel of them.
+_OUTLINE_TOLERANCE_PX = 0.5
 
 
 @dataclass(frozen=True)
@@ -94,11 +97,13 @@ def _write_image(
     if row.get("label"):
         written.notes[CLASSES_LEFT_OUT] += 1
     lines = []
-    for one in dataset.objects(row):
+    for one, area_px in zip(dataset.objects(row), objects_column_of(row)["area"]):
         if one.crowd:
             written.notes["crowd objects left out"] += 1
             continue
         _note_left_out(one, task, written)
+        if task.name == "segment" and _has_holes(one, area_px):
+            written.notes["objects whose mask has holes, written without them"] += 1
         numbers = _numbers(one, row["width"], row["height"], task, written)
         lines.append(" ".join([str(number[one.category]), *numbers]) + "\n")
     folder.write(f"labels/{split}/{stem}.txt", "".join(lines).encode())
@@ -111,6 +116,17 @@ def _note_left_out(one: Object, task: _Task, written: Written) -> None:
         written.notes[f"keypoints of objects left out, the task is {task.name}"] += 1
     if _has_shape(one) and task.name != "segment":
         written.notes[f"outlines of objects left out, the task is {task.name}"] += 1
+
+
+def _has_holes(one: Object, area_px: float) -> bool:
+    """Whether a mask of that area leaves open some of what its outline encloses."""
+    if one.rle is None:
+        return False
+    polygons = [np.reshape(polygon, (-1, 2)) for polygon in one.polygons]
+    enclosed_px = sum(map(area_inside, polygons))
+    is_of_pixels = all((polygon == polygon.round()).all() for polygon in polygons)
+    length_px = 1 if is_of_pixels else sum(map(length_round, polygons))
+    return enclosed_px - area_px > _OUTLINE_TOLERANCE_PX * length_px
 
 
 def _numbers(one: Object, width: int, height: int, task: _Task, written: Written) -> Iterable[str]:

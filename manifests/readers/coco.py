@@ -299,8 +299,13 @@ def _in_its_middle(keypoint: Keypoint) -> Keypoint:
 
 
 def _extras(element: Element) -> str:
+    """The fields that are not COCO's; those that gramflow's export has in `extras` as they were."""
+    fields = {k: v for k, v in element.items() if k not in _UNDERSTOOD}
+    if isinstance(exported := fields.get("extras"), dict):
+        # The id beside them is one that the export made up.
+        fields = {k: v for k, v in fields.items() if k not in ("id", "extras")} | exported
     try:
-        return canonical_json({k: v for k, v in element.items() if k not in _UNDERSTOOD})
+        return canonical_json(fields)
     except ValueError as error:
         raise ValueError(f"a field besides COCO's has no JSON value: {error}") from None
 

@@ -5,7 +5,8 @@ Format: https://huggingface.co/docs/datasets/image_dataset. Gramflow's own outpu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -38,8 +39,9 @@ _METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 def read_imagefolder(source: Source, findings: Findings) -> None:
     """The images that metadata name; images without a row are no part of the dataset.
 
-    Metadata lie in the folder, or in each of its folders (`train`, `test`), and `file_name` is
-    relative to them. The split is column `split`, else what the folder's name says.
+    Metadata lie in the folder, in its folders (`train`, `test`), or both, and `file_name` is
+    relative to them. The split is column `split`, else what the name says of a folder with metadata
+    of its own.
 
     Raises:
         ManifestError: for metadata that are no table.
@@ -49,15 +51,16 @@ def read_imagefolder(source: Source, findings: Findings) -> None:
         expected = f"expected {', '.join(_METADATA)} in {source.path} or in its folders"
         findings.problems.append(source.problem(expected))
     known = read_categories((source.path / ABOUT, source.path.parent / ABOUT))
+    inner = frozenset(file.parent.name for file in files if file.parent != source.path)
     for file in files:
-        _read_metadata(source, file, known, findings)
+        _read_metadata(source, file, inner, known, findings)
     findings.categories += categories_of((one.labels for one in findings.images), known)
 
 
 def metadata_files(folder: Place) -> list[Place]:
-    """The metadata of an imagefolder: those of its folders, else its own."""
+    """The metadata of an imagefolder: its own and those of its folders."""
     inner = [folder / name for name in folders_in(folder) if not name.startswith(".")]
-    return [*_first_metadata(inner)] or [*_first_metadata([folder])]
+    return [*_first_metadata([folder, *inner])]
 
 
 def _first_metadata(folders: Sequence[Place]) -> Iterator[Place]:
@@ -67,13 +70,19 @@ def _first_metadata(folders: Sequence[Place]) -> Iterator[Place]:
 
 
 def _read_metadata(
-    source: Source, file: Place, known: Sequence[Category], findings: Findings
+    source: Source,
+    file: Place,
+    inner: Collection[str],
+    known: Sequence[Category],
+    findings: Findings,
 ) -> None:
-    of_folder = "" if file.parent == source.path else split_of_folder(file.parent.name)
     lines: dict[str, int] = {}
     for line, row in tables.read_table(file):
         complain = partial(findings.complain, str(file), line)
-        split = split_of(row, complain) or of_folder
+        folder = file.parent.name
+        if file.parent == source.path:
+            folder = os.path.normpath(str(row.get("file_name"))).partition("/")[0]
+        split = split_of(row, complain) or (split_of_folder(folder) if folder in inner else "")
         if source.split and split and split != source.split:
             continue
         found = _found(source, file.parent, row, split, known, complain)

@@ -17,8 +17,13 @@ _MOST_SHARDS = 100_000
 
 
 def names_shards(path: Place) -> bool:
-    """Whether it is a tar, a pattern of tars, or a folder with some."""
-    return path.suffix == _SUFFIX or (is_folder(path) and bool(files_in(path, _TARS)))
+    """Whether a path that is no folder is that of a tar, or a pattern of tars."""
+    return path.suffix == _SUFFIX
+
+
+def has_shards(folder: Place) -> bool:
+    """Whether tars lie directly in a folder."""
+    return bool(files_in(folder, _TARS))
 
 
 def shards_of(path: Place) -> list[str]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from manifests.storage import Place, is_in_store, normal, place, relative
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _SPLITS = ("train", "val", "trainval", "test")
+_HALVES = frozenset({"train", "val"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,9 @@ class _Listed:
 def read_voc(source: Source, findings: Findings) -> None:
     """The images of ImageSets/Main/<split>.txt; without lists, those that have an XML file.
 
-    Without a `split` in the manifest, those of all lists; `trainval` only where neither of its
-    halves is there, lists of one class (`cat_train.txt`) never.
+    Without a `split` in the manifest, those of all lists; `trainval` as such only where neither of
+    its halves has a list, lists of one class (`cat_train.txt`) never. Where one half has a list,
+    what no other list has of `trainval` is the other half.
     """
     listed = _listed(source, findings)
     images = _images(source.path / "JPEGImages", findings)
@@ -88,27 +90,53 @@ def _root(file: str) -> Element | ManifestError | None:
 def _listed(source: Source, findings: Findings) -> list[_Listed]:
     lists = source.path / "ImageSets" / "Main"
     there = {place(file).stem: place(file) for file in files_in(lists, "*.txt")}
-    splits = [source.split] if source.split else _whole_lists(there)
     if not there:
         return [*_annotated(source.path / "Annotations", source.split)]
-    if unknown := set(splits) - set(there):
-        has = ", ".join(_whole_lists(there))
+    splits = [source.split] if source.split else _splits(there)
+    if unknown := set(splits) - set(_splits(there)) - set(there):
+        has = ", ".join(_splits(there))
         message = f"there is no {lists / unknown.pop()}.txt; split can be {has}"
         findings.problems.append(source.problem(message))
         return []
-    listed: list[_Listed] = []
-    for split in splits:
-        try:
-            listed += _of_list(there[split], split, findings)
-        except ManifestError as error:
-            findings.problems += error.problems
-    return listed
+    half = _half_without_a_list(there)
+    wanted = _whole_lists(there) if half in splits else splits
+    of_list = {name: _read_list(there[name], name, findings) for name in wanted}
+    if half in splits:
+        of_list[half] = _in_no_other(of_list, half)
+    return [one for split in splits for one in of_list[split]]
 
 
-def _whole_lists(names: Iterable[str]) -> list[str]:
-    whole = [name for name in names if not name.endswith(tuple(f"_{s}" for s in _SPLITS))]
-    halves = {"train", "val"} & set(whole)
-    return [name for name in whole if name != "trainval" or not halves]
+def _splits(names: Collection[str]) -> list[str]:
+    """Those that the lists say together, each image in one."""
+    whole, half = _whole_lists(names), _half_without_a_list(names)
+    if not _HALVES & set(whole):
+        return whole
+    return [*(name for name in whole if name != "trainval"), *([half] if half else [])]
+
+
+def _whole_lists(names: Collection[str]) -> list[str]:
+    """Lists of all images of a split, not of one class."""
+    return [name for name in names if not name.endswith(tuple(f"_{s}" for s in _SPLITS))]
+
+
+def _half_without_a_list(names: Collection[str]) -> str:
+    """The half of `trainval` that only what the other leaves of it can tell; empty where none."""
+    missing = _HALVES.difference(names)
+    return next(iter(missing)) if "trainval" in names and len(missing) == 1 else ""
+
+
+def _in_no_other(of_list: Mapping[str, list[_Listed]], half: str) -> list[_Listed]:
+    """What only `trainval` has: the half that has no list of its own."""
+    others = {one.id for name in of_list if name != "trainval" for one in of_list[name]}
+    return [replace(one, split=half) for one in of_list["trainval"] if one.id not in others]
+
+
+def _read_list(file: Place, split: str, findings: Findings) -> list[_Listed]:
+    try:
+        return _of_list(file, split, findings)
+    except ManifestError as error:
+        findings.problems += error.problems
+        return []
 
 
 def _of_list(file: Place, split: str, findings: Findings) -> list[_Listed]:

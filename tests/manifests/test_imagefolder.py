@@ -58,6 +58,23 @@ def test_folders_named_as_splits_are_splits(tmp_path: Path) -> None:
     assert found == {"more/a.png": "train", "train/a.png": "train", "val/a.png": "val"}
 
 
+def test_metadata_of_the_folder_and_of_its_folders_are_read(tmp_path: Path) -> None:
+    write(tmp_path, {"file_name": "a.png", "label": "cat"}, to="d/val/metadata.jsonl")
+    add_photos(tmp_path, "d/test/a.png")
+    named = ("a.png", "test/a.png", "val/a.png", "val/b.png")
+    rows = [{"file_name": name, "label": "cat"} for name in named]
+    write(tmp_path, *rows)
+    found = {one.inside: one.split for one in listed(tmp_path, ENTRY).images}
+    assert found == dict(zip(named, ("train", "train", "val", "val")))
+    in_train = listed(tmp_path, ENTRY | {"split": "train"}).images
+    assert [one.inside for one in in_train] == ["a.png", "test/a.png"]
+    write(tmp_path, *rows[:2], {"file_name": "val/a.png", "label": "dog"})
+    (problem,) = problems(tmp_path, ENTRY)
+    assert problem.endswith(
+        "d/val/a.png is in split val, class cat, and also in split val, class dog"
+    )
+
+
 def test_csv_and_parquet_are_metadata_too(tmp_path: Path) -> None:
     add_photos(tmp_path / "csv", "a.png")
     text = json.dumps(OBJECTS).replace('"', '""')

@@ -123,6 +123,41 @@ def test_shards_are_named_by_folder_glob_and_braces(
     ]
 
 
+def test_a_tar_among_images_hides_none_of_them(tmp_path: Path) -> None:
+    add_photos(tmp_path, "d/cat/a.png", "d/dog/b.png")
+    write(tmp_path, {"__key__": "a", "png": png(1)}, to="d/backup.tar")
+    assert problems(tmp_path, ENTRY) == [
+        "job.yaml:4: content[0].path: d has images and tar files; name `format: folder` to read "
+        "the images, `format: webdataset` to read the tar files"
+    ]
+    in_folder = listed(tmp_path, ENTRY | {"format": "folder"}).images
+    assert [one.labels.class_name for one in in_folder] == ["cat", "dog"]
+    in_shards = listed(tmp_path, ENTRY | {"format": "webdataset"}).images
+    assert [one.inside for one in in_shards] == ["backup.tar!/a.png"]
+
+
+@pytest.mark.parametrize(
+    ("image", "texts"),
+    [
+        ("a.png", {"metadata.jsonl": '{"file_name": "a.png"}'}),
+        ("JPEGImages/a.png", {"Annotations/a.xml": "<annotation/>"}),
+        (
+            "images/a.png",
+            {"data.yaml": "{train: images, names: [cat]}", "labels/a.txt": "0 0.5 0.5 0.1 0.1"},
+        ),
+    ],
+)
+def test_a_tar_beside_a_labelled_dataset_is_none_of_it(
+    tmp_path: Path, image: str, texts: dict[str, str]
+) -> None:
+    add_photos(tmp_path / "d", image)
+    for name, text in texts.items():
+        (tmp_path / "d" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "d" / name).write_text(text)
+    write(tmp_path, {"__key__": "z", "png": png(1)}, to="d/backup.tar")
+    assert only_image(tmp_path, ENTRY).file == str(tmp_path / "d" / image)
+
+
 def test_braces_are_expanded_as_webdataset_does() -> None:
     for pattern in ("a-{08..11}.tar", "{a,b}/{0..2}.tar", "a.tar", "{x}.tar"):
         theirs = webdataset.shardlists.expand_urls(pattern)

@@ -105,6 +105,18 @@ def test_trainval_counts_where_its_halves_are_not_there(tmp_path: Path) -> None:
     assert splits(tmp_path) == [("b.png", "test"), ("a.png", "trainval")]
 
 
+@pytest.mark.parametrize(("half", "other"), [("train", "val"), ("val", "train")])
+def test_trainval_tells_the_half_that_has_no_list(tmp_path: Path, half: str, other: str) -> None:
+    write(tmp_path, "abcd")
+    write_lists(tmp_path, **{half: "a\n"}, trainval="a\nb\nd\n", test="c\nd\n", dog_val="b 1\n")
+    of = {"a.png": half, "b.png": other, "c.png": "test", "d.png": "test"}
+    assert dict(splits(tmp_path)) == of
+    assert splits(tmp_path, split=other) == [("b.png", other)]
+    assert splits(tmp_path, split="trainval") == [(f"{name}.png", "trainval") for name in "abd"]
+    (problem,) = problems(tmp_path, ENTRY | {"split": "dev"})
+    assert problem.endswith(f"split can be {', '.join([*sorted(['test', half]), other])}")
+
+
 def test_without_lists_the_split_is_that_of_the_manifest(tmp_path: Path) -> None:
     write(tmp_path, "ab")
     assert splits(tmp_path, split="val") == [("a.png", "val"), ("b.png", "val")]

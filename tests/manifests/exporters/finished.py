@@ -42,6 +42,7 @@ class Made:
         name: of the content image that it descends from.
         picture: its pixels.
         mask: its semantic mask.
+        applied: transforms as (name, what was drawn).
     """
 
     name: str
@@ -50,6 +51,7 @@ class Made:
     split: str = "train"
     group: str = ""
     mask: Image.Image | None = None
+    applied: Sequence[tuple[str, dict[str, Any]]] = ()
 
 
 def made(name: str, *objects: Object, split: str = "train", **more: Any) -> Made:
@@ -124,6 +126,7 @@ def _write(
         "strength": 0.0,
         "objects": numbered(objects_column(one.labels.objects, areas, [1.0] * len(areas)), place),
         "dropped_objects": dropped_column([]),
+        "applied_transforms": json.dumps(one.applied),
         "mask_file_name" if all_masked else "mask_path": mask,
     }
 

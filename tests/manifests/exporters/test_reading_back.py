@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from manifests.exporters.coco import write_coco
 from manifests.exporters.finished import read_finished
 from manifests.exporters.webdataset import write_webdataset
 from manifests.images import decode_class_indices, read_file
 from manifests.labels import Object
 from tests.manifests.exporters.finished import CATEGORIES, made, write_finished
-from tests.manifests.listing import listed, problems
+from tests.manifests.listing import listed, only_image, problems
 
 CAR = Object("car", (8, 8, 20, 16))
 PERSON = Object("person", (8, 8, 16, 28), keypoints=((10, 9.5, 2), (0, 0, 0), (14, 9, 1)))
@@ -43,6 +44,17 @@ def test_categories_objects_and_masks_come_back(
         if one.labels.semantic_mask:
             found = decode_class_indices(read_file(one.labels.semantic_mask)[0])
             assert found.getextrema() == (7, 7)
+
+
+@pytest.mark.parametrize("extras", ['{"difficult":1,"pose":"Left"}', '{"difficult":1,"id":4021}'])
+def test_what_a_source_said_of_an_object_comes_back_from_coco_as_it_was(
+    tmp_path: Path, extras: str
+) -> None:
+    write_finished(tmp_path / "out", [made("a", replace(CAR, extras=extras))])
+    write_coco(read_finished(tmp_path / "out"))
+    entry = {"path": "out/train", "annotations": "out/annotations/instances_train.json"}
+    (car,) = only_image(tmp_path, entry).labels.objects
+    assert car.extras == extras
 
 
 def test_a_mask_that_is_gone_is_named_by_its_column(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from augment.shapes import cut_out, outline_of, rle_of
 from manifests.exporters.clipping import inside_image
 from manifests.exporters.formats import export
 from manifests.exporters.outline import one_outline
@@ -115,6 +117,32 @@ def test_yolo_outlines_join_polygons_and_stand_in_for_masks_without_one(out: Pat
     assert box == "1 " + " ".join(
         f"{x / 48:.6f} {y / 40:.6f}" for x, y in ((2, 4), (26, 4), (26, 24), (2, 24))
     )
+
+
+@pytest.mark.parametrize(
+    ("hole", "scaled_by", "noted"),
+    [
+        *((np.s_[:0], 1, False), (np.s_[10, 10], 1, True), (np.s_[8:20, 8:26], 1, True)),
+        *((np.s_[:0], 1.02, False), (np.s_[8:20, 8:26], 1.02, True)),
+    ],
+)
+def test_yolo_counts_masks_whose_holes_it_fills(
+    out: Path, hole: Any, scaled_by: float, noted: bool
+) -> None:
+    pixels = np.zeros((40, 48), np.uint8)
+    pixels[4:24, 4:30] = 1
+    pixels[hole] = 0
+    shape = cut_out(pixels)
+    assert shape is not None
+    polygons = tuple(tuple(scaled_by * at for at in one) for one in outline_of(shape))
+    masked = Object("car", shape.box, polygons, rle_of(shape, 48, 40))
+    write_finished(out, [made("a", masked, CAR), made("b", split="val")])
+    index = out / "train" / "metadata.jsonl"
+    row = json.loads(index.read_text())
+    row["objects"]["area"][0] = shape.area_px
+    index.write_text(json.dumps(row) + "\n")
+    (line,) = said(out, "yolo")
+    assert ("objects whose mask has holes, written without them (1)" in line) is noted
 
 
 def test_yolo_says_which_splits_stand_in_for_others(out: Path) -> None:
