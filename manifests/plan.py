@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import sys
@@ -163,6 +164,10 @@ class Plan:
             self._content_facts[index] = found
         self._check_lineage()
         self._style_facts = list(facts.of_files((s.file for s in self.styles), on_file))
+        self._style_sha256 = [
+            _known_by(found.sha256, style.name)
+            for found, style in zip(self._style_facts, self.styles)
+        ]
         planned = [self.content[index] for index in self._places]
         self._mask_sha256 = _mask_sha256(planned, facts, on_file)
         self._labels_ids = [""] * len(self.content)
@@ -202,15 +207,16 @@ class Plan:
             if facts.width:
                 width, height = fit_within(facts.width, facts.height, self.engine.size)
             shared = self._shared(content, self._labels_ids[index])
-            for base_id, style, strength in self._bases_of(index, content, facts):
+            content_sha256 = _known_by(facts.sha256, content.name)
+            for base_id, style, strength in self._bases_of(index, content, content_sha256):
                 variants = self._variants(base_id, content, shared, styled=style is not None)
                 while part := tuple(islice(variants, MAX_VARIANTS_PER_BASE)):
                     yield Base(
                         id=base_id,
                         content=content,
-                        content_sha256=facts.sha256,
+                        content_sha256=content_sha256,
                         style=None if style is None else self.styles[style],
-                        style_sha256=b"" if style is None else self._style_facts[style].sha256,
+                        style_sha256=b"" if style is None else self._style_sha256[style],
                         strength=strength,
                         width=width,
                         height=height,
@@ -246,21 +252,21 @@ class Plan:
         return content.split in self.manifest.output.splits
 
     def _bases_of(
-        self, index: int, content: ContentImage, facts: Facts
+        self, index: int, content: ContentImage, content_sha256: bytes
     ) -> Iterator[tuple[str, int | None, float]]:
-        original = digest("content", facts.sha256.hex(), self.engine.size)
+        original = digest("content", content_sha256.hex(), self.engine.size)
         if not self._augmented(content):
             yield original, None, 0.0
             return
         yield original, None, 0.0
         for style in self._styles_of(index):
-            style_sha256 = self._style_facts[style].sha256
-            strength = self._strength(facts.sha256, style_sha256)
+            style_sha256 = self._style_sha256[style]
+            strength = self._strength(content_sha256, style_sha256)
             if strength not in self._canonical_parameters:
                 parameters = canonical_json(self._parameters | {"strength": strength})
                 self._canonical_parameters[strength] = parameters
             pair = pair_id(
-                facts.sha256,
+                content_sha256,
                 style_sha256,
                 self._canonical_parameters[strength],
                 self.engine.encoder_sha256,
@@ -374,6 +380,11 @@ def stylize_parameters(manifest: Manifest, engine: Engine) -> dict[str, Any]:
     if manifest.fidelity.min:
         parameters["fidelity"] = manifest.fidelity.model_dump()
     return parameters
+
+
+def _known_by(sha256: bytes, name: str) -> bytes:
+    """What ids have of a file: of one that cannot be read its name, for there may be several."""
+    return sha256 or hashlib.sha256(canonical_json(["unreadable", name]).encode()).digest()
 
 
 def _mask_sha256(

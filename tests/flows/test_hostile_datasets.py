@@ -184,6 +184,19 @@ def test_a_limit_of_pixels_is_for_styles_too(job: JobFolder) -> None:
     assert (summary.dataset, summary.failures) == (9, ())
 
 
+def test_each_file_that_cannot_be_read_is_told_with_its_images(job: JobFolder) -> None:
+    for name in ("p", "q"):
+        (job.folder / "styles" / f"{name}.png").symlink_to(job.folder / "nothing.png")
+    job.write(pairing={"strategy": "all"})
+    summary = job.run()
+    assert summary.failures == tuple(
+        (f"styles/{name}.png", "No such file or directory", 4 * 3) for name in ("p", "q")
+    )
+    assert (summary.made, summary.failed, summary.left) == (48, 24, 0)
+    again = job.run()
+    assert (again.made, again.failed, again.failures) == (0, 0, summary.failures)
+
+
 def test_what_steers_a_terminal_is_shown_not_done(job: JobFolder) -> None:
     (job.folder / "l.csv").write_text("path\n\x1b[2Jnone.png\n")
     (job.folder / "a\x1b[31m.csv").write_text("path,split\na.png,\x1b]0;title\x07\n")

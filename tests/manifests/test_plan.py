@@ -174,6 +174,19 @@ def test_equal_bytes_under_two_names_are_two_files(make_plan: MakePlan, tmp_path
     assert len(sources) == 2, "the copies are one source"
 
 
+def test_files_that_cannot_be_read_leave_the_pairs_of_the_others_as_they_are(
+    make_plan: MakePlan, tmp_path: Path
+) -> None:
+    before = ids(make_plan(pairing={"strategy": "all"}))
+    for name in ("p", "q"):
+        (tmp_path / "styles" / f"{name}.png").symlink_to(tmp_path / "nothing.png")
+        (tmp_path / "photos" / "cat" / f"{name}.png").symlink_to(tmp_path / "nothing.png")
+    plan = make_plan(pairing={"strategy": "all"})
+    everything = [variant.id for base in plan.bases() for variant in base.variants]
+    assert len(everything) == len(set(everything)) == 6 * (2 + 5 * 3)
+    assert before <= set(everything)
+
+
 def test_strengths_are_drawn_per_pair_within_the_range(make_plan: MakePlan) -> None:
     strengths = [base.strength for base in make_plan().bases() if base.style is not None]
     assert len(set(strengths)) == 8
