@@ -245,6 +245,7 @@ def _make(
         exports=exports,
         report=report,
         out_of_time=budget.is_over,
+        copies=job.plan.copies,
         counts={name: dict(counter) for name, counter in exported.counts.items()},
     )
 

@@ -50,6 +50,7 @@ def nothing_to_do(job: Job, retry_failed: bool) -> Summary | None:
         exports=on_record.exports,
         report=str(report) if on_record.images else "",
         out_of_time=False,
+        copies=job.plan.copies,
     )
 
 

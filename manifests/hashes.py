@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,17 @@ def holds(hashes: Hashes, text: str) -> bool:
     wanted = np.uint64(hash_of(text))
     place = int(np.searchsorted(hashes, wanted))
     return place < len(hashes) and hashes[place] == wanted
+
+
+def repeated(sha256: Iterable[bytes]) -> Set[int]:
+    """First eight bytes, as a number, of those hashes of files that there are several of."""
+    each = np.sort(np.fromiter(map(first_bytes, sha256), np.uint64))
+    return frozenset(map(int, each[1:][each[1:] == each[:-1]]))
+
+
+def first_bytes(sha256: bytes) -> int:
+    """The first eight bytes of a hash as a number."""
+    return int.from_bytes(sha256[:8], "big")
 
 
 class Checklist:

@@ -38,6 +38,24 @@ def test_indexes_and_exports_are_left_as_they_are(job: JobFolder) -> None:
     assert len(second.exports) == 2
 
 
+def test_copies_are_counted_once_and_said(job: JobFolder) -> None:
+    shutil.copytree(job.folder / "photos", job.folder / "again")
+    for index in range(3):
+        style = job.folder / "styles" / f"style{index}.png"
+        shutil.copy(style, style.with_name(f"z{index}.png"))
+    job.write(content=[{"path": "photos"}, {"path": "again"}])
+    said = "7 files left out: they have the bytes of another, which gives the same images"
+    status, output = finished("plan", job.manifest)
+    assert (status, said in output) == (0, True), output
+    first = job.run()
+    assert (first.made, first.dataset, first.left, first.copies) == (36, 36, 0, 7)
+    before = written_ns(job.out)
+    status, output = finished("run", job.manifest)
+    assert (status, said in output) == (0, True), output
+    assert "0 of 36 images to make" in output
+    assert written_ns(job.out) == before, "a run that finds nothing to do is done"
+
+
 def remove_an_index(job: JobFolder) -> None:
     (job.out / "failures.jsonl").unlink()
 
