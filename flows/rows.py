@@ -156,6 +156,7 @@ def failed_rows(base: Base, path: str, error: str, max_pixels: int = 0) -> list[
             "variant_id": variant.id,
             "file": variant.file,
             "content_path": base.content.name,
+            "style_path": "" if base.style is None else base.style.name,
             "path": path,
             "error": error,
             **limit,

@@ -48,22 +48,32 @@ class Checklist:
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        hashes = np.unique(np.fromiter(map(hash, texts), np.int64))
+        self._take(np.unique(np.fromiter(map(hash, texts), np.int64)))
+
+    @classmethod
+    def of_sorted(cls, hashes: NDArray[np.int64]) -> Checklist:
+        """Of texts with these of Python's hashes, sorted, each once."""
+        checklist = cls(())
+        checklist._take(hashes)
+        return checklist
+
+    def _take(self, hashes: NDArray[np.int64]) -> None:
         self._hashes = array("q", hashes.tobytes())
         self._is_off = bytearray(len(hashes))
 
     def __contains__(self, text: str) -> bool:
         """Whether it is on the list, still."""
-        place = self._place(text)
+        place = self.place(text)
         return place is not None and not self._is_off[place]
 
     def discard(self, text: str) -> None:
         """Take it off, if it is on."""
-        place = self._place(text)
+        place = self.place(text)
         if place is not None:
             self._is_off[place] = True
 
-    def _place(self, text: str) -> int | None:
+    def place(self, text: str) -> int | None:
+        """That of its hash among the sorted ones, be it on or off; None where it has none."""
         wanted = hash(text)
         place = bisect_left(self._hashes, wanted)
         there = place < len(self._hashes) and self._hashes[place] == wanted
