@@ -180,7 +180,7 @@ def _make(
     for folder in job.plan.folders():
         check_stays_inside(job.out / folder, job.out)
     job.ledger.clear_temporary()
-    todo = Todo(job.ledger.ids(), FilesOnDisk(job.out), retry_failed)
+    todo = Todo(job.ledger.ids(job.plan.manifest.max_pixels), FilesOnDisk(job.out), retry_failed)
     extent = extent_of(job.chunks, todo, job.workshop.work, limit)
     control.tell(Started(extent.images, extent.to_do, extent.pairs, extent.work, extent.tasks))
     take_mark_off(job.out)
@@ -247,6 +247,7 @@ def _make(
         exports=exports,
         report=report,
         out_of_time=budget.is_over,
+        copies=job.plan.copies,
         counts={name: dict(counter) for name, counter in exported.counts.items()},
     )
 

@@ -141,7 +141,7 @@ class _Left:
 
 def _left(job: Job, control: Control) -> _Left:
     """One walk through the plan, with the chunks given to lanes as they get free."""
-    todo = Todo(job.ledger.ids(), FilesOnDisk(job.out))
+    todo = Todo(job.ledger.ids(job.plan.manifest.max_pixels), FilesOnDisk(job.out))
     left = _Left()
     lanes = [0.0] * (job.lanes.count * len(job.devices))
     for chunk in job.chunks():

@@ -15,6 +15,7 @@ from torch import Tensor
 from augment.scaling import scaled
 from manifests.images import (
     Decoded,
+    TooManyPixels,
     UnusableImage,
     check_shape,
     decode_class_indices,
@@ -33,12 +34,25 @@ _STYLES_IN_MEMORY = 16
 
 
 class FileAtFault(Exception):
-    """A file that cannot be used; `name` is its path as the manifest writes it."""
+    """A file that cannot be used.
 
-    def __init__(self, name: str, error: str) -> None:
+    Attributes:
+        name: its path as the manifest writes it.
+        max_pixels: the limit that it is refused for, by which a higher one is known to allow
+            another try; 0 where it is refused for anything else.
+    """
+
+    def __init__(self, name: str, error: str, max_pixels: int = 0) -> None:
         super().__init__(f"{name}: {error}")
         self.name = name
         self.error = error
+        self.max_pixels = max_pixels
+
+    @staticmethod
+    def of(name: str, error: ValueError, max_pixels: int) -> FileAtFault:
+        """For what was raised when it was opened under this limit."""
+        is_refused = isinstance(error, TooManyPixels)
+        return FileAtFault(name, str(error), max_pixels if is_refused else 0)
 
 
 @dataclass(frozen=True)
@@ -72,7 +86,7 @@ def load(base: Base, stylizer: Stylizer | None, max_pixels: int) -> Loaded:
         style, style_notes = _style_pixels(base.style.file, base.style_sha256, max_pixels)
         height, width = stylizer.useful_style_size(style.shape[:2], (base.height, base.width))
     except UnusableImage as error:
-        raise FileAtFault(base.style.name, str(error)) from None
+        raise FileAtFault.of(base.style.name, error, max_pixels) from None
     notes = (*content.notes, *(f"style: {note}" for note in style_notes))
     if style.shape[:2] != (height, width):
         shrunk = Image.fromarray(style).resize((width, height), Image.Resampling.LANCZOS)
@@ -90,7 +104,7 @@ def _content(base: Base, max_pixels: int) -> Loaded:
         _check_labels_are_upright(base.content.labels, decoded)
         at_size = scaled(base.content.labels, decoded.image.size, size)
     except ValueError as error:
-        raise FileAtFault(base.content.name, str(error)) from None
+        raise FileAtFault.of(base.content.name, error, max_pixels) from None
     notes = decoded.notes
     labelled = base.content.labels.objects or base.content.labels.semantic_mask
     if decoded.orientation != 1 and labelled:
@@ -126,7 +140,7 @@ def _semantic_mask(base: Base, image_size: tuple[int, int], max_pixels: int) -> 
     try:
         mask = decode_class_indices(_read(file, base.mask_sha256), max_pixels)
     except UnusableImage as error:
-        raise FileAtFault(file, str(error)) from None
+        raise FileAtFault.of(file, error, max_pixels) from None
     if mask.size != image_size:
         sizes = [f"{width}x{height} px" for width, height in (mask.size, image_size)]
         raise FileAtFault(file, f"is a mask of {sizes[0]}, its image has {sizes[1]}")

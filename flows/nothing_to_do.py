@@ -26,7 +26,7 @@ def nothing_to_do(job: Job, retry_failed: bool) -> Summary | None:
     """What a run of the job comes to, if it would neither make an image nor write an index."""
     if not is_perhaps_settled(job.out):
         return None
-    ids, files = job.ledger.ids(), FilesOnDisk(job.out)
+    ids, files = job.ledger.ids(job.plan.manifest.max_pixels), FilesOnDisk(job.out)
     todo = Todo(ids, files, retry_failed)
     if any(todo.of_chunk(chunk).bases for chunk in job.chunks()):
         return None
@@ -50,6 +50,7 @@ def nothing_to_do(job: Job, retry_failed: bool) -> Summary | None:
         exports=on_record.exports,
         report=str(report) if on_record.images else "",
         out_of_time=False,
+        copies=job.plan.copies,
     )
 
 

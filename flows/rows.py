@@ -144,15 +144,22 @@ def _stylize_parameters(manifest: Manifest, engine: Engine, base: Base, done: Op
     return canonical_json(stylize_parameters(manifest, engine) | {"strength": done.strength})
 
 
-def failed_rows(base: Base, path: str, error: str) -> list[Row]:
-    """One row for each variant of `base`, none of which could be made because of `path`."""
+def failed_rows(base: Base, path: str, error: str, max_pixels: int = 0) -> list[Row]:
+    """One row for each variant of `base`, none of which could be made because of `path`.
+
+    Args:
+        max_pixels: the limit that it is refused for; 0 where it is for anything else.
+    """
+    limit = {"max_pixels": max_pixels} if max_pixels else {}
     return [
         {
             "variant_id": variant.id,
             "file": variant.file,
             "content_path": base.content.name,
+            "style_path": "" if base.style is None else base.style.name,
             "path": path,
             "error": error,
+            **limit,
         }
         for variant in base.variants
     ]

@@ -105,7 +105,7 @@ def _loaded_pairs(
             pair = _pair(shop, image)
             stylizer.check(pair)
         except FileAtFault as fault:
-            rows.failed += failed_rows(base, fault.name, fault.error)
+            rows.failed += failed_rows(base, fault.name, fault.error, fault.max_pixels)
         except ValueError as error:
             at_fault = base.content.name
             if base.style is not None and str(error).startswith("style"):

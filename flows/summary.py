@@ -22,6 +22,7 @@ class Summary:
         set_aside: files that the plan no longer wants, moved out of the dataset.
         exports: a line for each further format: where, images, objects, what was substituted.
         report: the page that shows the dataset; empty where it has no images, or after a stop.
+        copies: content and style images left out, for they have the bytes of others.
         counts: {"split", "kind", "class", "style"} -> value -> images of the dataset; empty where
             the run wrote no indexes.
     """
@@ -38,6 +39,7 @@ class Summary:
     exports: tuple[str, ...]
     out_of_time: bool
     report: str
+    copies: int = 0
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def __str__(self) -> str:

@@ -14,6 +14,12 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{plural}"
 
 
+def of_copies(count: int) -> str:
+    """That so many files of content and styles are left out, and why."""
+    files, have = counted(count, "file"), "it has" if count == 1 else "they have"
+    return f"{files} left out: {have} the bytes of another, which gives the same images"
+
+
 def printable(text: str) -> str:
     """Text of files and their names, without what would steer a terminal or cannot be encoded."""
     return "".join(

@@ -82,7 +82,7 @@ def _as_they_are(
         try:
             yield Ready.as_it_is(load(base, None, max_pixels))
         except FileAtFault as fault:
-            rows.failed += failed_rows(base, fault.name, fault.error)
+            rows.failed += failed_rows(base, fault.name, fault.error, fault.max_pixels)
 
 
 def _write(shop: Workshop, image: Ready, variant: Variant, recipes: dict[str, Recipe]) -> Row:

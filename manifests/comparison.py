@@ -150,7 +150,7 @@ class Todo:
 
 def compare(plan: Plan, ledger: Ledger, out: Place) -> Counts:
     """Count the images of plan and ledger by state."""
-    ids, files = ledger.ids(), FilesOnDisk(out)
+    ids, files = ledger.ids(plan.manifest.max_pixels), FilesOnDisk(out)
     todo = Todo(ids, files)
     new = done = failed = left_out = 0
     wanted: set[str] = set()

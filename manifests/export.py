@@ -14,13 +14,13 @@ from typing import Any, BinaryIO
 
 from manifests.comparison import FilesOnDisk
 from manifests.durable import move, remove_durably, write_whole, written_whole
-from manifests.hashes import Checklist
 from manifests.label_rows import numbered
 from manifests.ledger import Ledger, Row, json_line
 from manifests.names import is_of_gramflow
 from manifests.plan import Plan
 from manifests.storage import Place
 from manifests.stores import is_there, names_in, read_bytes
+from manifests.wanted import Wanted
 
 
 @dataclass
@@ -52,10 +52,10 @@ def export_imagefolder(
     Format: Hugging Face's imagefolder (`file_name` relative to its metadata.jsonl), with
     `objects` as its object detection has them: `bbox` x, y, width, height, `categories` by their
     place in `categories` of dataset.json. A semantic mask's path is `mask_file_name` where all
-    images have one, else `mask_path`, empty where there is none. Rows whose file is gone are
-    left out; files that no row names are set aside, so that readers which list the folders see
-    the same images. While indexes are replaced there is no dataset.json: its categories are of
-    all of them or of none.
+    images have one, else `mask_path`, empty where there is none. Content and styles are named as
+    the plan names them now. Rows whose file is gone are left out; files that no row names are set
+    aside, so that readers which list the folders see the same images. While indexes are replaced
+    there is no dataset.json: its categories are of all of them or of none.
 
     Args:
         about: resolved manifest and versions, for dataset.json.
@@ -63,8 +63,8 @@ def export_imagefolder(
     exported = Exported()
     files = FilesOnDisk(out)
     place = {category.name: index for index, category in enumerate(plan.categories)}
-    masked = all_masked(plan)
-    wanted = Checklist(variant.id for base in plan.bases() for variant in base.variants)
+    masked, max_pixels = all_masked(plan), plan.manifest.max_pixels
+    wanted = Wanted(plan)
     failed: dict[str, Row] = {}
     left_out: dict[str, tuple[str, str, str]] = {}
     repeated = ledger.repeated()
@@ -74,11 +74,14 @@ def export_imagefolder(
             variant_id = row["variant_id"]
             if variant_id not in wanted:
                 continue
+            row = _named(row, *wanted.names(variant_id))
             if "left_out" in row:
                 left_out[variant_id] = row["content_path"], row["style_path"], row["left_out"]
                 continue
             if "error" in row:
-                failed[variant_id] = row
+                # A failure for a lower limit than today's tells nothing, if there is another.
+                if row.get("max_pixels", max_pixels) >= max_pixels or variant_id not in failed:
+                    failed[variant_id] = row
                 continue
             made = [file for file in (row["file"], row.get("mask_file_name")) if file]
             if not all(file in files for file in made):
@@ -128,6 +131,16 @@ def _is_of(file: Place, row: Row) -> bool:
     """Whether these bytes are on record: a file that was lost and made again may be another."""
     sha256: str = row["sha256"]
     return hashlib.sha256(read_bytes(file)).hexdigest() == sha256
+
+
+def _named(row: Row, content: str, style: str) -> Row:
+    """A row with its files named as they are now: in its day they may have lain elsewhere."""
+    names = {"content_path": content, "style_path": style}
+    changed: Row = {key: name for key, name in names.items() if key in row}
+    if "path" in row:  # of a failure: the content, the style or a mask
+        now = {row[key]: name for key, name in changed.items()}
+        changed["path"] = now.get(row["path"], row["path"])
+    return row | changed
 
 
 def _metadata(row: Row, place: Mapping[str, int], all_masked: bool) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,17 @@ def holds(hashes: Hashes, text: str) -> bool:
     return place < len(hashes) and hashes[place] == wanted
 
 
+def repeated(sha256: Iterable[bytes]) -> Set[int]:
+    """First eight bytes, as a number, of those hashes of files that there are several of."""
+    each = np.sort(np.fromiter(map(first_bytes, sha256), np.uint64))
+    return frozenset(map(int, each[1:][each[1:] == each[:-1]]))
+
+
+def first_bytes(sha256: bytes) -> int:
+    """The first eight bytes of a hash as a number."""
+    return int.from_bytes(sha256[:8], "big")
+
+
 class Checklist:
     """Texts that can be taken off a list, each once, for as long as this process lives.
 
@@ -37,22 +48,32 @@ class Checklist:
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        hashes = np.unique(np.fromiter(map(hash, texts), np.int64))
+        self._take(np.unique(np.fromiter(map(hash, texts), np.int64)))
+
+    @classmethod
+    def of_sorted(cls, hashes: NDArray[np.int64]) -> Checklist:
+        """Of texts with these of Python's hashes, sorted, each once."""
+        checklist = cls(())
+        checklist._take(hashes)
+        return checklist
+
+    def _take(self, hashes: NDArray[np.int64]) -> None:
         self._hashes = array("q", hashes.tobytes())
         self._is_off = bytearray(len(hashes))
 
     def __contains__(self, text: str) -> bool:
         """Whether it is on the list, still."""
-        place = self._place(text)
+        place = self.place(text)
         return place is not None and not self._is_off[place]
 
     def discard(self, text: str) -> None:
         """Take it off, if it is on."""
-        place = self._place(text)
+        place = self.place(text)
         if place is not None:
             self._is_off[place] = True
 
-    def _place(self, text: str) -> int | None:
+    def place(self, text: str) -> int | None:
+        """That of its hash among the sorted ones, be it on or off; None where it has none."""
         wanted = hash(text)
         place = bisect_left(self._hashes, wanted)
         there = place < len(self._hashes) and self._hashes[place] == wanted

@@ -66,15 +66,23 @@ class Ledger:
         for file in self.style_grams_folder.glob("*.tmp"):
             file.unlink(missing_ok=True)
 
-    def ids(self) -> Ids:
-        """All ids on record; what failed once and was done later counts as done."""
+    def ids(self, max_pixels: int = 0) -> Ids:
+        """All ids on record; what failed once and was done later counts as done.
+
+        Args:
+            max_pixels: of the manifest; what failed for a lower limit is not among the failed, so
+                that it is tried again. 0 to have it there.
+        """
         done: set[str] = set()
         failed: set[str] = set()
         left_out: set[str] = set()
         for file, first_line in read_ahead(_first_line, self._records(), in_store=self._in_store):
             header = _header(first_line, file)
             done.update(header["done"])
-            failed.update(header["failed"])
+            limits = header["refused"]
+            failed.update(
+                one for one in header["failed"] if limits.get(one, max_pixels) >= max_pixels
+            )
             left_out.update(header["left_out"])
         # In place: a copy of a million ids is as much memory as the rest of a run takes.
         failed -= done
@@ -133,6 +141,10 @@ class Ledger:
             "failed": [row["variant_id"] for row in failed],
             "left_out": [row["variant_id"] for row in left_out],
         }
+        # Of what failed, the limit it is over.
+        refused = {row["variant_id"]: row["max_pixels"] for row in failed if "max_pixels" in row}
+        if refused:
+            header["refused"] = refused
         with written_whole(file, self.temporary_folder) as record:
             for line in (header, *done, *failed, *left_out):
                 record.write(json_line(line))
@@ -162,13 +174,17 @@ def json_line(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def _header(line: bytes, file: Place) -> dict[str, list[str]]:
+def _header(line: bytes, file: Place) -> dict[str, Any]:
     try:
         header: dict[str, Any] = json.loads(line)
         if header["format"] == _FORMAT:
             # Records of versions before there was a gate have no `left_out`.
-            left_out = header.get("left_out", [])
-            return {"done": header["done"], "failed": header["failed"], "left_out": left_out}
+            return {
+                "done": header["done"],
+                "failed": header["failed"],
+                "left_out": header.get("left_out", []),
+                "refused": header.get("refused", {}),
+            }
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     raise _damaged(file)

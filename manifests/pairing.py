@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from manifests.hashes import first_bytes
+
 Indices = Sequence[int]
 
 
@@ -26,22 +28,18 @@ class RandomStyles:
     def __init__(
         self, style_sha256: Sequence[bytes], weights: Sequence[float], count: int, seed: int
     ) -> None:
-        self._keys = np.array([_key(sha256) for sha256 in style_sha256], dtype=np.uint64)
+        self._keys = np.array([first_bytes(sha256) for sha256 in style_sha256], dtype=np.uint64)
         self._inverse_weights = 1.0 / np.array(weights, dtype=np.float64)
         self._count = min(count, len(weights))
         self._seed = _mix(np.array([seed], dtype=np.uint64))[0]
 
     def draw(self, content_sha256: bytes) -> list[int]:
         """Indices of the styles of one content image, best first."""
-        mixed = _mix(_mix(self._keys ^ np.uint64(_key(content_sha256))) ^ self._seed)
+        mixed = _mix(_mix(self._keys ^ np.uint64(first_bytes(content_sha256))) ^ self._seed)
         # 53 random bits, moved off 0 so that the logarithm is finite.
         uniform = ((mixed >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
         rank = np.log(uniform) * self._inverse_weights
         return [int(index) for index in np.argsort(-rank, kind="stable")[: self._count]]
-
-
-def _key(sha256: bytes) -> int:
-    return int.from_bytes(sha256[:8], "big")
 
 
 def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

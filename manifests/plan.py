@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 import sys
 from array import array
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 from manifests.errors import ManifestError
 from manifests.facts import Facts, FactsCache
+from manifests.hashes import first_bytes, repeated
 from manifests.identity import (
     canonical_json,
     digest,
@@ -163,11 +165,17 @@ class Plan:
             self._content_facts[index] = found
         self._check_lineage()
         self._style_facts = list(facts.of_files((s.file for s in self.styles), on_file))
+        self._style_sha256 = [
+            _known_by(found.sha256, style.name)
+            for found, style in zip(self._style_facts, self.styles)
+        ]
         planned = [self.content[index] for index in self._places]
         self._mask_sha256 = _mask_sha256(planned, facts, on_file)
         self._labels_ids = [""] * len(self.content)
         for index, one in zip(self._places, planned):
             self._labels_ids[index] = _labels_id(one, self._mask_sha256.get(one.file))
+        self._first_place = self._twins()
+        self._first_style = _first_of_each(self._style_sha256)
         self._styles_of = self._pairing()
         self._parameters = stylize_parameters(self.manifest, engine)
         self._canonical_parameters: dict[float, str] = {}
@@ -183,6 +191,14 @@ class Plan:
         """
         return self._every_base() if self._only is None else self._bases_with(self._only)
 
+    @property
+    def copies(self) -> int:
+        """Content and style images that are left out: of others, of the same bytes, comes the same.
+
+        Content has to have its name, class, labels and split in common, too.
+        """
+        return len(self._first_place) + len(self.styles) - len(self._different_styles())
+
     def only(self, variant_ids: Set[str]) -> Plan:
         """This plan, of which nothing but these variants is to be made."""
         narrowed = copy(self)
@@ -197,20 +213,23 @@ class Plan:
 
     def _every_base(self) -> Iterator[Base]:
         for index in self._places:
+            if index in self._first_place:
+                continue
             content, facts = self.content[index], self._content_facts[index]
             width = height = 0
             if facts.width:
                 width, height = fit_within(facts.width, facts.height, self.engine.size)
             shared = self._shared(content, self._labels_ids[index])
-            for base_id, style, strength in self._bases_of(index, content, facts):
+            content_sha256 = _known_by(facts.sha256, content.name)
+            for base_id, style, strength in self._bases_of(index, content, content_sha256):
                 variants = self._variants(base_id, content, shared, styled=style is not None)
                 while part := tuple(islice(variants, MAX_VARIANTS_PER_BASE)):
                     yield Base(
                         id=base_id,
                         content=content,
-                        content_sha256=facts.sha256,
+                        content_sha256=content_sha256,
                         style=None if style is None else self.styles[style],
-                        style_sha256=b"" if style is None else self._style_facts[style].sha256,
+                        style_sha256=b"" if style is None else self._style_sha256[style],
                         strength=strength,
                         width=width,
                         height=height,
@@ -242,25 +261,52 @@ class Plan:
             problems = [self.read.problem(("content",), line) for line in lines]
             raise ManifestError(problems) from None
 
+    def _twins(self) -> dict[int, int]:
+        """Place of a content image -> that of an earlier one of which the same files are made."""
+        sha256 = [facts.sha256 for facts in self._content_facts]
+        several = repeated(sha256[index] for index in self._places if sha256[index])
+        first: dict[tuple[bytes, str, str], int] = {}
+        twins = {}
+        for index in self._places if several else ():
+            if sha256[index] and first_bytes(sha256[index]) in several:
+                shared = self._shared(self.content[index], self._labels_ids[index])
+                made = sha256[index], shared.output, shared.varied_output
+                if first.setdefault(made, index) != index:
+                    twins[index] = first[made]
+        return twins
+
+    def _different_styles(self) -> Sequence[int]:
+        """Places of the styles that are paired; those that are named one by one may be equal."""
+        places = range(len(self.styles))
+        named = self.manifest.pairing.strategy in ("zip", "listed")
+        return places if named else self._each_once(places)
+
+    def _each_once(self, styles: Iterable[int]) -> Sequence[int]:
+        """Of styles with the same bytes the first."""
+        named: dict[int, int] = {}
+        for style in styles:
+            named.setdefault(self._first_style[style], style)
+        return tuple(named.values())
+
     def _augmented(self, content: ContentImage) -> bool:
         return content.split in self.manifest.output.splits
 
     def _bases_of(
-        self, index: int, content: ContentImage, facts: Facts
+        self, index: int, content: ContentImage, content_sha256: bytes
     ) -> Iterator[tuple[str, int | None, float]]:
-        original = digest("content", facts.sha256.hex(), self.engine.size)
+        original = digest("content", content_sha256.hex(), self.engine.size)
         if not self._augmented(content):
             yield original, None, 0.0
             return
         yield original, None, 0.0
         for style in self._styles_of(index):
-            style_sha256 = self._style_facts[style].sha256
-            strength = self._strength(facts.sha256, style_sha256)
+            style_sha256 = self._style_sha256[style]
+            strength = self._strength(content_sha256, style_sha256)
             if strength not in self._canonical_parameters:
                 parameters = canonical_json(self._parameters | {"strength": strength})
                 self._canonical_parameters[strength] = parameters
             pair = pair_id(
-                facts.sha256,
+                content_sha256,
                 style_sha256,
                 self._canonical_parameters[strength],
                 self.engine.encoder_sha256,
@@ -320,16 +366,19 @@ class Plan:
         pairing, styles = self.manifest.pairing, self.styles
         if not styles:
             return lambda content: ()
+        different = self._different_styles()
         if pairing.strategy == "random":
             drawn = RandomStyles(
-                [facts.sha256 for facts in self._style_facts],
-                [style.weight for style in styles],
+                [self._style_facts[style].sha256 for style in different],
+                [styles[style].weight for style in different],
                 pairing.styles_per_content,
                 self.manifest.seed,
             )
-            return lambda content: drawn.draw(self._content_facts[content].sha256)
+            return lambda content: [
+                different[style] for style in drawn.draw(self._content_facts[content].sha256)
+            ]
         if pairing.strategy == "all":
-            return lambda content: range(len(styles))
+            return lambda content: different
         if pairing.strategy == "zip":
             return self._zipped()
         return self._listed()
@@ -342,11 +391,14 @@ class Plan:
                 f"{len(self.styles)} styles and {len(places)} content images"
             )
             raise ManifestError([self.read.problem(("pairing", "strategy"), message)])
-        style_of = {content: style for style, content in enumerate(places)}
-        return lambda content: (style_of[content],)
+        styles_of: dict[int, list[int]] = {}
+        for style, content in enumerate(places):
+            styles_of.setdefault(self._first_place.get(content, content), []).append(style)
+        return lambda content: self._each_once(styles_of[content])
 
     def _listed(self) -> Callable[[int], Sequence[int]]:
-        content_index = {content.file: i for i, content in enumerate(self.content)}
+        first = self._first_place
+        content_index = {content.file: first.get(i, i) for i, content in enumerate(self.content)}
         style_index = {style.file: i for i, style in enumerate(self.styles)}
         styles_of: dict[int, list[int]] = {}
         problems = []
@@ -362,7 +414,7 @@ class Plan:
                 styles_of.setdefault(content_index[content], []).append(style_index[style])
         if problems:
             raise ManifestError(problems)
-        return lambda content: styles_of.get(content, ())
+        return lambda content: self._each_once(styles_of.get(content, ()))
 
 
 def stylize_parameters(manifest: Manifest, engine: Engine) -> dict[str, Any]:
@@ -374,6 +426,17 @@ def stylize_parameters(manifest: Manifest, engine: Engine) -> dict[str, Any]:
     if manifest.fidelity.min:
         parameters["fidelity"] = manifest.fidelity.model_dump()
     return parameters
+
+
+def _known_by(sha256: bytes, name: str) -> bytes:
+    """What ids have of a file: of one that cannot be read its name, for there may be several."""
+    return sha256 or hashlib.sha256(canonical_json(["unreadable", name]).encode()).digest()
+
+
+def _first_of_each(sha256: Iterable[bytes]) -> list[int]:
+    """For each hash the place of the first that is the same."""
+    first: dict[bytes, int] = {}
+    return [first.setdefault(one, place) for place, one in enumerate(sha256)]
 
 
 def _mask_sha256(

@@ -17,10 +17,10 @@ from manifests.export import all_masked, described
 from manifests.exporters.coco import coco_files
 from manifests.exporters.folder import BESIDE, EXPORT, is_whole, path_beside
 from manifests.hashes import hash_of
-from manifests.identity import digest
+from manifests.identity import canonical_json, digest
 from manifests.ledger import Ids, Ledger, json_line
 from manifests.names import is_of_gramflow
-from manifests.plan import Plan
+from manifests.plan import Base, Plan
 from manifests.storage import Place, local_folder
 from manifests.stores import is_there, names_in, read_bytes, state_now
 
@@ -110,9 +110,15 @@ def _file(out: Place) -> Place:
 
 def _state(plan: Plan, ledger: Ledger, about: Mapping[str, Any]) -> str:
     """Digest of all that the indexes are made of."""
-    ids = (hash_of(variant.id) for base in plan.bases() for variant in base.variants)
-    masked = all_masked(plan)
-    return digest(sum(ids) % _IDS_MODULO, masked, ledger.names(), described(plan, about))
+    wanted = sum(map(_wanted, plan.bases())) % _IDS_MODULO
+    return digest(wanted, all_masked(plan), ledger.names(), described(plan, about))
+
+
+def _wanted(base: Base) -> int:
+    """Of the base's variants and the names of its files, by which indexes call them."""
+    style = "" if base.style is None else base.style.name
+    ids = sum(hash_of(variant.id) for variant in base.variants)
+    return ids + hash_of(canonical_json([base.id, base.content.name, style]))
 
 
 def _indexes(out: Place, formats: tuple[str, ...]) -> dict[str, list[int]]:

@@ -29,7 +29,7 @@ from flows.commands.options import (
 )
 from flows.commands.previewing import show_preview
 from flows.commands.running import run_manifest
-from flows.wording import printable
+from flows.wording import of_copies, printable
 from manifests.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -125,6 +125,8 @@ def plan(
         ):
             table.add_row(name, f"{count:,}", meaning)
         say_table(table)
+        if job.plan.copies:
+            say(of_copies(job.plan.copies))
         if counts.new:
             say_estimate(estimated(job))
         else:

@@ -61,6 +61,7 @@ def described(job: Job, counts: Counts, left: Estimate) -> dict[str, Any]:
         "name": job.plan.manifest.name,
         "out": str(job.out),
         "counts": asdict(counts),
+        "copies": job.plan.copies,
         "images": left.images,
         "rows": left.images,
         "pairs": left.pairs,

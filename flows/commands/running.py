@@ -16,7 +16,7 @@ from flows.commands.console import (
     say,
 )
 from flows.commands.stopping import status_of, stopped_by_signals
-from flows.wording import counted
+from flows.wording import counted, of_copies
 
 if TYPE_CHECKING:
     from flows.progress import Control
@@ -175,6 +175,8 @@ def _report(summary: Summary) -> int:
         kept = "kept too little of their content's structure"
         left_out = counted(summary.left_out, "image")
         say(f"{left_out} left out: {kept}, see {summary.out}/left_out.jsonl")
+    if summary.copies:
+        say(of_copies(summary.copies))
     if summary.set_aside:
         aside = f"{summary.out}/.gramflow/set_aside"
         say(f"moved to {aside}: {counted(summary.set_aside, 'file')} that the plan wants no more")

@@ -46,6 +46,7 @@ def test_plan_tells_machines_of_counts_and_ranges(job: JobFolder) -> None:
         **{"left_out": 0, "stale": 0, "orphan": 0},
     }
     assert (before["images"], before["rows"], before["pairs"]) == (36, 36, 8)
+    assert before["copies"] == 0
     for name in ("seconds", "disk_bytes", "processor_hours"):
         assert is_range(before[name]), name
     assert before["gpu_hours"] == {"low": 0, "likely": 0, "high": 0}

@@ -153,12 +153,23 @@ def test_a_limit_of_pixels_holds_in_a_run_and_can_be_raised(job: JobFolder) -> N
     assert (path, images) == ("photos/dog/photo3.png", 9)
     assert why == "has 48x44 pixels, more than 2,111 (max_pixels)"
     before = job.images()
-    job.write()
-    assert job.run().left == 0
-    assert job.run(retry_failed=True).failures == ()
+    assert job.run().failed == 0, "under the same limit it is not tried again"
+    job.write(max_pixels=48 * 44)
+    summary = job.run()
+    assert (summary.made, summary.failures) == (9, ())
     after = job.images()
     assert (len(before), len(after)) == (27, 36)
     assert before.items() <= after.items()
+
+
+def test_what_a_raised_limit_still_refuses_is_told_with_that_limit(job: JobFolder) -> None:
+    for limit in (100, 200):
+        job.write(max_pixels=limit, styles=[])
+        summary = job.run()
+        assert summary.failed == 4 * 3
+        assert {why.partition("more than ")[2] for _, why, _ in summary.failures} == {
+            f"{limit} (max_pixels)"
+        }
 
 
 def test_a_limit_of_pixels_is_for_styles_too(job: JobFolder) -> None:
@@ -168,6 +179,22 @@ def test_a_limit_of_pixels_is_for_styles_too(job: JobFolder) -> None:
         "has 40x52 pixels, more than 1,536 (max_pixels)"
     }
     assert summary.dataset == 3
+    job.write(content=[{"path": "photos/cat/photo0.png"}])
+    summary = job.run()
+    assert (summary.dataset, summary.failures) == (9, ())
+
+
+def test_each_file_that_cannot_be_read_is_told_with_its_images(job: JobFolder) -> None:
+    for name in ("p", "q"):
+        (job.folder / "styles" / f"{name}.png").symlink_to(job.folder / "nothing.png")
+    job.write(pairing={"strategy": "all"})
+    summary = job.run()
+    assert summary.failures == tuple(
+        (f"styles/{name}.png", "No such file or directory", 4 * 3) for name in ("p", "q")
+    )
+    assert (summary.made, summary.failed, summary.left) == (48, 24, 0)
+    again = job.run()
+    assert (again.made, again.failed, again.failures) == (0, 0, summary.failures)
 
 
 def test_what_steers_a_terminal_is_shown_not_done(job: JobFolder) -> None:

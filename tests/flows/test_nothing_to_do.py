@@ -38,6 +38,37 @@ def test_indexes_and_exports_are_left_as_they_are(job: JobFolder) -> None:
     assert len(second.exports) == 2
 
 
+def test_a_dataset_is_whole_by_the_names_that_its_sources_have_now(job: JobFolder) -> None:
+    job.run()
+    rename_a_style(job)
+    move_the_photographs(job)
+    assert job.run().made == 0
+    status, output = finished("verify", job.out, "--sample", "36")
+    assert status == 0, output
+    assert "36 made again" in output
+    rows = (job.out / "train" / "metadata.jsonl").read_text()
+    assert '"photos/' not in rows
+    assert '"styles/style0.png"' not in rows
+
+
+def test_copies_are_counted_once_and_said(job: JobFolder) -> None:
+    shutil.copytree(job.folder / "photos", job.folder / "again")
+    for index in range(3):
+        style = job.folder / "styles" / f"style{index}.png"
+        shutil.copy(style, style.with_name(f"z{index}.png"))
+    job.write(content=[{"path": "photos"}, {"path": "again"}])
+    said = "7 files left out: they have the bytes of another, which gives the same images"
+    status, output = finished("plan", job.manifest)
+    assert (status, said in output) == (0, True), output
+    first = job.run()
+    assert (first.made, first.dataset, first.left, first.copies) == (36, 36, 0, 7)
+    before = written_ns(job.out)
+    status, output = finished("run", job.manifest)
+    assert (status, said in output) == (0, True), output
+    assert "0 of 36 images to make" in output
+    assert written_ns(job.out) == before, "a run that finds nothing to do is done"
+
+
 def remove_an_index(job: JobFolder) -> None:
     (job.out / "failures.jsonl").unlink()
 
@@ -108,6 +139,16 @@ def test_files_of_the_user_s_in_an_export_are_no_change(job: JobFolder) -> None:
     assert written_ns(job.out) == before
 
 
+def rename_a_style(job: JobFolder) -> None:
+    style = job.folder / "styles" / "style0.png"
+    style.rename(style.with_name("wave.png"))
+
+
+def move_the_photographs(job: JobFolder) -> None:
+    (job.folder / "photos").rename(job.folder / "pictures")
+    job.write(content=[{"path": "pictures"}])
+
+
 def begin_an_export(job: JobFolder) -> None:
     from manifests.exporters.formats import export
 
@@ -130,6 +171,8 @@ def damage_the_record(job: JobFolder) -> None:
         change_an_index,
         put_an_older_image_there,
         remove_a_photograph,
+        rename_a_style,
+        move_the_photographs,
         rename_the_dataset,
         ask_for_a_format,
         begin_an_export,

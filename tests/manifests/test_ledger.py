@@ -260,6 +260,51 @@ def test_indexes_of_which_some_are_old_have_no_categories(make_plan: MakePlan, o
         read_finished(out)
 
 
+def test_rows_have_the_names_that_files_have_now(
+    make_plan: MakePlan, out: Path, tmp_path: Path
+) -> None:
+    plan = make_plan()
+    broken, weak = "photos/cat/photo0.png", "photos/dog/photo3.png"
+    for chunk in chunks_of(plan):
+        of = {
+            name: {v.id for b in chunk.bases if b.content.name == name for v in b.variants}
+            for name in (broken, weak)
+        }
+        record(out, chunk, tuple(of[broken]))
+        (file,) = (out / ".gramflow" / "ledger").glob(f"{chunk.number:06d}-*")
+        rows = [json.loads(line) for line in file.read_text().splitlines()[1:]]
+        left_out = [row | {"left_out": "is weak"} for row in rows if row["variant_id"] in of[weak]]
+        Ledger(out).record(
+            chunk,
+            [row for row in rows if row["variant_id"] not in of[broken] | of[weak]],
+            [row for row in rows if row["variant_id"] in of[broken]],
+            left_out,
+        )
+    exported_rows = exported(plan, out)
+    before = [json.loads(line) for line in (out / "train/metadata.jsonl").read_text().splitlines()]
+    (tmp_path / "photos").rename(tmp_path / "pictures")
+    for index in range(3):
+        style = tmp_path / "styles" / f"style{index}.png"
+        style.rename(style.with_name(f"wave{index}.png"))
+    assert exported(make_plan(content=[{"path": "pictures"}]), out) == exported_rows
+    after = [json.loads(line) for line in (out / "train/metadata.jsonl").read_text().splitlines()]
+    assert after == [
+        row
+        | {
+            "content_path": row["content_path"].replace("photos/", "pictures/"),
+            "style_path": row["style_path"].replace("/style", "/wave"),
+        }
+        for row in before
+    ]
+    assert [list(row) for row in after] == [list(row) for row in before]
+    counts = json.loads((out / "dataset.json").read_text())["counts"]["style"]
+    assert set(counts) == {row["style_path"] for row in after if row["style_path"]}
+    assert '"pictures/cat/photo0.png"' in (out / "failures.jsonl").read_text()
+    weak_now = [json.loads(line) for line in (out / "left_out.jsonl").read_text().splitlines()]
+    assert {row["content_path"] for row in weak_now} == {"pictures/dog/photo3.png"}
+    assert all("wave" in row["style_path"] for row in weak_now if row["style_path"])
+
+
 def test_exporting_again_gives_the_same_bytes(make_plan: MakePlan, out: Path) -> None:
     plan = make_plan()
     for chunk in chunks_of(plan):

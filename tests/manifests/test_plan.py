@@ -174,6 +174,93 @@ def test_equal_bytes_under_two_names_are_two_files(make_plan: MakePlan, tmp_path
     assert len(sources) == 2, "the copies are one source"
 
 
+def every_id(plan: Plan) -> list[str]:
+    """Ids of all variants, in order."""
+    return [variant.id for base in plan.bases() for variant in base.variants]
+
+
+@pytest.mark.parametrize("strategy", ["random", "all"])
+def test_a_copy_of_a_style_is_no_other_style(
+    make_plan: MakePlan, tmp_path: Path, strategy: str
+) -> None:
+    pairing = {"strategy": strategy}
+    if strategy == "random":
+        pairing |= {"styles_per_content": 2}
+    before = make_plan(pairing=pairing)
+    for index in range(3):
+        style = tmp_path / "styles" / f"style{index}.png"
+        shutil.copy(style, style.with_name(f"z{index}.png"))
+    plan = make_plan(pairing=pairing)
+    assert every_id(plan) == every_id(before)
+    assert (before.copies, plan.copies) == (0, 3)
+    names = {base.style.name for base in plan.bases() if base.style is not None}
+    assert names <= {f"styles/style{index}.png" for index in range(3)}, "the first is named"
+
+
+def test_a_copied_style_has_the_weight_of_the_first(make_plan: MakePlan, tmp_path: Path) -> None:
+    shutil.copytree(tmp_path / "styles", tmp_path / "heavy")
+    photo(200, 40, 52).save(tmp_path / "heavy" / "other.png")
+    styles = [{"path": "styles"}, {"path": "heavy", "weight": 9}]
+    once = [{"path": "styles"}, {"path": "heavy/other.png", "weight": 9}]
+    assert every_id(make_plan(styles=styles)) == every_id(make_plan(styles=once))
+
+
+def test_a_photograph_that_is_there_twice_is_planned_once(
+    make_plan: MakePlan, tmp_path: Path
+) -> None:
+    before = make_plan()
+    shutil.copytree(tmp_path / "photos", tmp_path / "again")
+    photo(77).save(tmp_path / "again" / "cat" / "new.png")
+    plan = make_plan(content=[{"path": "photos"}, {"path": "again"}])
+    assert (before.copies, plan.copies) == (0, 4)
+    assert every_id(plan)[: len(every_id(before))] == every_id(before)
+    assert len(every_id(plan)) == len(ids(plan)) == 5 * 8
+    other = [{"path": "photos"}, {"path": "again", "group": "."}]
+    assert make_plan(content=other).copies == 0, "what ids differ by makes another image"
+
+
+def test_styles_named_for_a_photograph_and_its_copy_are_all_of_the_first(
+    make_plan: MakePlan, tmp_path: Path
+) -> None:
+    shutil.copytree(tmp_path / "photos", tmp_path / "again")
+    for index in range(3, 7):
+        photo(100 + index, 40, 52).save(tmp_path / "styles" / f"style{index}.png")
+    shutil.copy(tmp_path / "styles" / "style0.png", tmp_path / "styles" / "style7.png")
+    both = [{"path": "photos"}, {"path": "again"}]
+    plan = make_plan(content=both, pairing={"strategy": "zip"})
+    pairs = [
+        (base.content.name, base.style.name[-5]) for base in plan.bases() if base.style is not None
+    ]
+    first = [f"photos/{kind}/photo{n}.png" for kind, n in (("cat", 0), ("cat", 2), ("dog", 1))]
+    last = "photos/dog/photo3.png"
+    assert pairs == [
+        *((name, style) for name, styles in zip(first, ("04", "15", "26")) for style in styles),
+        *((last, style) for style in "37"),
+    ]
+    named = [("photos", 1), ("again", 1), ("again", 0), ("photos", 7)]
+    listed = [
+        {"content": f"{folder}/cat/photo0.png", "style": f"styles/style{style}.png"}
+        for folder, style in named
+    ]
+    plan = make_plan(content=both, pairing={"strategy": "listed", "pairs": listed})
+    found = [base.style.name[-5] for base in plan.bases() if base.style is not None]
+    assert found == ["1", "0"]
+    assert len(every_id(plan)) == len(ids(plan))
+
+
+def test_files_that_cannot_be_read_leave_the_pairs_of_the_others_as_they_are(
+    make_plan: MakePlan, tmp_path: Path
+) -> None:
+    before = ids(make_plan(pairing={"strategy": "all"}))
+    for name in ("p", "q"):
+        (tmp_path / "styles" / f"{name}.png").symlink_to(tmp_path / "nothing.png")
+        (tmp_path / "photos" / "cat" / f"{name}.png").symlink_to(tmp_path / "nothing.png")
+    plan = make_plan(pairing={"strategy": "all"})
+    everything = every_id(plan)
+    assert len(everything) == len(set(everything)) == 6 * (2 + 5 * 3)
+    assert before <= set(everything)
+
+
 def test_strengths_are_drawn_per_pair_within_the_range(make_plan: MakePlan) -> None:
     strengths = [base.strength for base in make_plan().bases() if base.style is not None]
     assert len(set(strengths)) == 8
