@@ -188,21 +188,23 @@ def _make(
 
     tally = _Tally()
     chunks = extent.chunks()
-    with runner_of(job, extent.tasks, control) as those:
-        run = _Run(
-            job.plan.manifest.name,
-            extent.tasks,
-            those,
-            control,
-            tally,
-            budget,
-            job.workshop.work,
-        )
-        if extent.tasks <= _TASKS_PER_FLOW:
-            _run_chunks(run, chunks)
-        else:
-            _run_in_parts(run, chunks, parts=-(-extent.tasks // _TASKS_PER_FLOW))
-    give_back_freed_memory()
+    try:
+        with runner_of(job, extent.tasks, control) as those:
+            run = _Run(
+                job.plan.manifest.name,
+                extent.tasks,
+                those,
+                control,
+                tally,
+                budget,
+                job.workshop.work,
+            )
+            if extent.tasks <= _TASKS_PER_FLOW:
+                _run_chunks(run, chunks)
+            else:
+                _run_in_parts(run, chunks, parts=-(-extent.tasks // _TASKS_PER_FLOW))
+    finally:
+        give_back_freed_memory()
     if tally.error is not None:
         raise tally.error
 

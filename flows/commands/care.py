@@ -229,9 +229,10 @@ def _say_how_many_more(kinds: Counter[str]) -> None:
 
 def _row_of(dataset: FinishedDataset, variant_id: str) -> tuple[str, Row]:
     """The row whose id begins so, or whose file has that name, with its split."""
+    name = posixpath.basename(variant_id)
     for split in dataset.splits:
         for row in dataset.rows(split):
-            names = row["variant_id"], posixpath.basename(row["file_name"])
-            if names[0].startswith(variant_id) or names[1] == posixpath.basename(variant_id):
+            is_of_file = posixpath.basename(row["file_name"]) == name
+            if is_of_file or row["variant_id"].startswith(variant_id):
                 return split, row
-    raise ValueError(f"{variant_id}: expected the variant_id of a row of {dataset.out}")
+    raise ValueError(f"{variant_id}: expected the variant_id or the file of a row of {dataset.out}")
