@@ -227,12 +227,19 @@ def _say_how_many_more(kinds: Counter[str]) -> None:
             say(f"… and {count - _SHOWN_OF_A_KIND:,} more: {kind}")
 
 
-def _row_of(dataset: FinishedDataset, variant_id: str) -> tuple[str, Row]:
-    """The row whose id begins so, or whose file has that name, with its split."""
-    name = posixpath.basename(variant_id)
-    for split in dataset.splits:
-        for row in dataset.rows(split):
-            is_of_file = posixpath.basename(row["file_name"]) == name
-            if is_of_file or row["variant_id"].startswith(variant_id):
-                return split, row
-    raise ValueError(f"{variant_id}: expected the variant_id or the file of a row of {dataset.out}")
+def _row_of(dataset: FinishedDataset, wanted: str) -> tuple[str, Row]:
+    """The one row whose id begins so, or whose file has that name, with its split."""
+    name = posixpath.basename(wanted)
+    found = [
+        (split, row)
+        for split in dataset.splits
+        for row in dataset.rows(split)
+        if row["variant_id"].startswith(wanted) or posixpath.basename(row["file_name"]) == name
+    ]
+    if len(found) == 1:
+        return found[0]
+    expected = f"expected the variant_id or the file of a row of {dataset.out}"
+    if not found:
+        raise ValueError(f"{wanted}: {expected}")
+    ids = ", ".join(row["variant_id"] for _, row in found[:3])
+    raise ValueError(f"{wanted!r}: {expected}, but {len(found)} match, as {ids}; give more of it")

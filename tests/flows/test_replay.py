@@ -205,7 +205,26 @@ def test_the_command_writes_the_file(job: JobFolder, dataset: FinishedDataset) -
     assert f"{target}: not the bytes of {file}: is damaged" in output
     status, output = finished("replay", job.out, "nonsense", "-o", target)
     assert status == 2
-    assert "nonsense: expected the variant_id of a row" in output
+    assert f"nonsense: expected the variant_id or the file of a row of {job.out}" in output
+
+
+def test_the_command_knows_a_row_by_its_file(
+    job: JobFolder, dataset: FinishedDataset, tmp_path: Path
+) -> None:
+    row, target = _of(dataset, "stylized_augmented"), tmp_path / "again.jpg"
+    status, output = finished("replay", job.out, row["file_name"], "-o", target)
+    assert status == 0, output
+    assert target.read_bytes() == dataset.image("train", row).read_bytes()
+
+
+def test_the_beginning_of_many_ids_is_refused(
+    job: JobFolder, dataset: FinishedDataset, tmp_path: Path
+) -> None:
+    ids = [row["variant_id"] for row in dataset.rows("train")]
+    status, output = finished("replay", job.out, "", "-o", tmp_path / "again.jpg")
+    assert status == 2
+    assert f"but {len(ids)} match, as {ids[0]}, " in output
+    assert not (tmp_path / "again.jpg").exists()
 
 
 def test_psnr_of_pictures(tmp_path: Path) -> None:
