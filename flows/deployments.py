@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import resources
@@ -28,14 +24,11 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.runner import Runner
 from prefect.schedules import Cron, Interval, Schedule
 from prefect.types.entrypoint import EntrypointType
 from prefect.utilities.urls import url_for
 from prefect.workers.process import ProcessWorker
 
-from flows import child
-from flows.commands.stopping import heard
 from flows.server import HEARTBEAT
 from flows.turns import GPU_SLOTS, WAIT_S
 
@@ -129,41 +122,6 @@ def _deployment(
     )
 
 
-def serve(deployment: RunnerDeployment) -> None:
-    """Register the deployment and start its runs, each in a process of its own.
-
-    A signal that stops commands ends it: the run in progress is cancelled, the schedule paused.
-    """
-    with get_client(sync_client=True) as client:
-        _mark_lost_runs(client)
-    os.environ.update(child.ENVIRONMENT)
-    asyncio.run(_serve_until_signalled(deployment))
-
-
-async def _serve_until_signalled(deployment: RunnerDeployment) -> None:
-    runner = Runner(name=deployment.name, limit=1)
-    await runner.aadd_deployment(deployment)
-    stops = heard()
-    serving = asyncio.create_task(runner.start())
-    # Its first step takes SIGTERM, with a handler that leaves the runs behind.
-    await asyncio.sleep(0)
-    if signal.SIGTERM not in stops:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    loop = asyncio.get_running_loop()
-    signalled = asyncio.Event()
-    for signum in stops:
-        signal.signal(signum, lambda *_: loop.call_soon_threadsafe(signalled.set))
-    waiting = asyncio.create_task(signalled.wait())
-    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if signalled.is_set() and runner.started:
-        await runner.astop()
-    elif signalled.is_set():
-        serving.cancel()
-    with suppress(asyncio.CancelledError):
-        await serving
-
-
 def limit_gpus(gpus: int) -> None:
     """Give the server's limit GPU_SLOTS so many slots, unless it has one: whose it is says more."""
     with get_client(sync_client=True) as client:
@@ -186,7 +144,7 @@ def deploy(deployment: RunnerDeployment, pool: str, gpus: int) -> None:
         _make_pool(client, pool)
         if gpus:
             client.upsert_global_concurrency_limit_by_name(GPU_SLOTS, gpus)
-        _mark_lost_runs(client)
+        mark_lost_runs(client)
     # A worker that was started without the setting hands it on to the runs.
     deployment.job_variables = {"env": dict(HEARTBEAT)}
     deployment.apply(work_pool_name=pool)
@@ -207,7 +165,7 @@ def _make_pool(client: SyncPrefectClient, pool: str) -> None:
         )
 
 
-def _mark_lost_runs(client: SyncPrefectClient) -> None:
+def mark_lost_runs(client: SyncPrefectClient) -> None:
     """Set up, or bring up to date, the automation of lost_runs.yaml."""
     text = resources.files("flows").joinpath("lost_runs.yaml").read_text(encoding="utf-8")
     wanted = AutomationCore.model_validate(yaml.safe_load(text))

@@ -25,6 +25,7 @@ from flows.commands.running import run_shown
 from flows.commands.stopping import is_of_signal, raise_on_ctrl_c
 
 if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun, State
     from prefect.deployments.runner import RunnerDeployment
 
     from flows.folder import FolderJob
@@ -70,7 +71,7 @@ def serve(
         home = Path("gramflow.prefect") if read is None else home_of(_output_folder(read))
         with prefect_server(home) as url, server_failures():
             from flows.deployments import limit_gpus
-            from flows.deployments import serve as serve_deployment
+            from flows.serving import serve as serve_deployment
 
             if gpus := _gpus_here():
                 limit_gpus(gpus)
@@ -80,7 +81,7 @@ def serve(
             scheduled = cron is not None or interval is not None
             if not scheduled:
                 say("no --cron and no --interval: runs start only when they are triggered")
-            serve_deployment(deployment)
+            serve_deployment(deployment, _say_run)
             paused = ", and the schedule is paused" if scheduled else ""
             say(f"stopped; what is finished is kept{paused}")
 
@@ -146,7 +147,7 @@ def trigger(
                 say(f"no more waited for; to end it, too: prefect flow-run cancel {run.id}")
                 sys.exit(INTERRUPTED)
             assert ended is not None
-            say(f"{ended.name}{': ' if ended.message else ''}{ended.message or ''}")
+            say(_said(ended))
             sys.exit(0 if ended.is_completed() else SOME_FAILED)
 
 
@@ -191,6 +192,16 @@ def watch(
             except KeyboardInterrupt:
                 say("stopped watching; what is finished is kept")
                 sys.exit(INTERRUPTED)
+
+
+def _say_run(run: FlowRun) -> None:
+    state = run.state
+    how = _said(state) if state is not None and state.is_final() else "started"
+    say(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {run.name}: {how}")
+
+
+def _said(state: State[Any]) -> str:
+    return f"{state.name}: {state.message}" if state.message else str(state.name)
 
 
 def _run_folder(job: FolderJob) -> int:

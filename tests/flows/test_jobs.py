@@ -347,6 +347,9 @@ def test_a_served_job_runs_by_its_schedule_until_it_is_interrupted(
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert "serving stylize-dataset/" in output
+    told = [line.partition(f" stylize {_name(job)}: ")[2] for line in output.splitlines()]
+    assert f"Completed: 12 images made, 0 failed; 12 in {job.out}" in told, output
+    assert "started" in told, output
     assert "what is finished is kept, and the schedule is paused" in output
     assert [server.state(run) in ("CANCELLED", "CRASHED") for run in underway] == [True]
     stands = "\n".join(lines_of(status_of(job.out)))
