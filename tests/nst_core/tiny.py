@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,6 +12,10 @@ from torch import Tensor
 from nst_core.encoder import Encoder
 from nst_core.presets import Preset, resolve_preset
 from nst_core.stylizer import Stylized, Stylizer
+
+# The optimisers, with a learning rate that lowers the loss of tiny images.
+OPTIMISERS = {"adam": 0.03, "lbfgs": 1.0, "sgd": 0.01}
+any_optimiser = pytest.mark.parametrize("optimiser", OPTIMISERS)
 
 
 def pictures(count: int = 1, height: int = 32, width: int = 48, seed: int = 0) -> Tensor:
@@ -36,3 +41,8 @@ def seen_by(encoder: Encoder) -> Iterator[list[Tensor]]:
     hook = encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
     yield seen
     hook.remove()
+
+
+def with_optimiser(optimiser: str, iterations: int = 5, **overrides: Any) -> Preset:
+    rate = OPTIMISERS[optimiser]
+    return preset(iterations, optimiser=optimiser, learning_rate=rate, **overrides)
