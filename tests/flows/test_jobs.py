@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -13,7 +12,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,77 +23,11 @@ from flows.status import lines_of, status_of
 from tests.flows.conftest import TINY, JobFolder
 from tests.flows.pictures import photo, write_classes
 from tests.flows.processes import processes_with, wait_until
+from tests.flows.users_server import ROOT, Server
 
 POOL = "gramflow"
-ROOT = Path(__file__).parents[2]
 # Long enough to be met at work: some tenths of a second a pair.
 SLOW = TINY | {"size": 64, "override": {"scales": [[1.0, 300]]}}
-
-
-@dataclass(frozen=True)
-class Server:
-    """A Prefect server as a user's, and what a user does with it."""
-
-    url: str
-    home: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return os.environ | {"PREFECT_API_URL": self.url, "PREFECT_HOME": str(self.home)}
-
-    def start(self, module: str, *arguments: str | Path, **more: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=self.environment | more,
-            cwd=ROOT,
-            start_new_session=True,
-        )
-
-    def gramflow(self, *arguments: str | Path) -> tuple[int, str]:
-        process = self.start("flows", *arguments)
-        output, _ = process.communicate(timeout=200)
-        return process.returncode, output
-
-    def prefect(self, *arguments: str, **more: str) -> str:
-        process = self.start("prefect", *arguments, **more)
-        output, _ = process.communicate(timeout=200)
-        assert process.returncode == 0, output
-        return output
-
-    def ask(self, path: str, body: Any = None, method: str | None = None) -> Any:
-        request = urllib.request.Request(
-            f"{self.url}/{path}",
-            None if body is None else json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-            method=method,
-        )
-        while True:
-            try:
-                with urllib.request.urlopen(request, timeout=100) as answer:
-                    text = answer.read()
-            except urllib.error.HTTPError as error:
-                # Its database is locked for a moment, which Prefect's own client waits for too.
-                if error.code != 503:
-                    raise
-                time.sleep(0.2)
-                continue
-            return json.loads(text) if text else None
-
-    def deployment(self, full_name: str) -> Any:
-        return self.ask(f"deployments/name/{full_name}")
-
-    def runs(self, deployment: str | None = None) -> list[Any]:
-        """Runs of a deployment, or all, the oldest first."""
-        wanted = {"deployments": {"name": {"any_": [deployment]}}} if deployment else {}
-        return list(
-            reversed(self.ask("flow_runs/filter", wanted | {"sort": "EXPECTED_START_TIME_DESC"}))
-        )
-
-    def state(self, run: Any) -> str:
-        return str(self.ask(f"flow_runs/{run['id']}")["state"]["type"])
 
 
 @pytest.fixture(scope="module")
@@ -217,35 +149,11 @@ def test_what_cannot_be_triggered_or_deployed_is_said_in_a_sentence(
         (["serve", job.manifest, "--interval", "0"], "seconds above 0, got 0"),
     ]
     server.ask("work_pools/", {"name": "other", "type": "docker"})
-    said = _said(server, [arguments for arguments, _ in cases])
+    said = server.said([arguments for arguments, _ in cases])
     assert [status for status, _ in said] == [0] + [2] * (len(cases) - 1)
     for (arguments, expected), (status, output) in zip(cases, said, strict=True):
         assert re.search(expected, output), (arguments, output)
         assert status == 0 or output.count("\n") == 1
-
-
-_SAY = """
-import json, sys
-from typer.testing import CliRunner
-from flows.cli import app
-said = [CliRunner().invoke(app, arguments) for arguments in json.loads(sys.argv[1])]
-print(json.dumps([(one.exit_code, one.output) for one in said]))
-"""
-
-
-def _said(server: Server, commands: list[list[str | Path]], **more: str) -> list[tuple[int, str]]:
-    """Exit status and output of each command; one process for all of them, which is quicker."""
-    arguments = json.dumps([list(map(str, one)) for one in commands])
-    done = subprocess.run(
-        [sys.executable, "-c", _SAY, arguments],
-        env=server.environment | more,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr
-    return [(status, output) for status, output in json.loads(done.stdout)]
 
 
 def test_of_two_runs_the_second_waits_and_goes_on_where_the_first_was_killed(
@@ -411,7 +319,7 @@ def test_a_server_that_refuses_or_goes_is_a_sentence(
             ["deploy", job.manifest, "--pool", POOL],
             ["serve", job.manifest],
         ]
-        for status, output in _said(server, commands, PREFECT_CLIENT_MAX_RETRIES="0"):
+        for status, output in server.said(commands, PREFECT_CLIENT_MAX_RETRIES="0"):
             assert status == 2, output
             assert re.search(why, output), output
             assert output.splitlines()[-1].startswith("error: the Prefect server at http://127"), (
@@ -426,7 +334,7 @@ def test_what_needs_a_server_says_how_to_start_one(job: JobFolder, server: Serve
         ["trigger", "small"],
         ["deploy", job.manifest, "--pool", POOL],
     ]
-    for status, output in _said(nowhere, commands):
+    for status, output in nowhere.said(commands):
         assert status == 2
         assert "start one with `prefect server start --host 127.0.0.1`" in output
         assert len(output.splitlines()) == 1
