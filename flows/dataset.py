@@ -15,10 +15,11 @@ from typing import Annotated, Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed, Failed, State
+from prefect.states import Cancelled, Completed, Failed
 from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.utilities.annotations import quote
 from pydantic import Field
@@ -254,9 +255,10 @@ def _make(
     )
 
 
-def ended(summary: Summary) -> Any:
+def ended(summary: Summary) -> Summary:
     """For a flow to return: whoever called it gets the summary, Prefect's page its sentence."""
-    return Completed(data=summary, message=str(summary))
+    # Of a state that a flow returns Prefect hands on what is in it, of which its types do not know.
+    return Completed(data=summary, message=str(summary))  # type: ignore[return-value]
 
 
 def _page_outcome(summary: Summary) -> PageOutcome:
@@ -356,7 +358,12 @@ def _run_chunks(run: _Run, chunks: Iterable[Chunk]) -> None:
             task_run_name=f"stylize {run.name} · chunk {number}/{run.chunks}"
         )
         expect_task_records()
-        future = named.submit(quote(run), quote(chunk), is_first=number <= run.workers.places)
+        future = named.submit(
+            quote(run),
+            quote(chunk),
+            is_first=number <= run.workers.places,
+            return_state=False,
+        )
         future.add_done_callback(lambda _: places.release())
         futures.append(future)
     for future in futures:
@@ -366,20 +373,19 @@ def _run_chunks(run: _Run, chunks: Iterable[Chunk]) -> None:
 def _run_in_parts(run: _Run, chunks: Iterator[Chunk], parts: int) -> None:
     """One subflow for each _TASKS_PER_FLOW chunks."""
 
-    def run_part(part: int) -> None:
-        _run_chunks(run, islice(chunks, _TASKS_PER_FLOW))
-
-    part_flow = flow(
-        run_part,
+    @flow(
         name="stylize-dataset-part",
         flow_run_name=f"stylize {run.name} · part {{part}}/{parts}",
         task_runner=_AS_MANY_THREADS_AS_TASKS,
         persist_result=False,
     )
+    def run_part(part: int) -> None:
+        _run_chunks(run, islice(chunks, _TASKS_PER_FLOW))
+
     for part in range(1, parts + 1):
         if run.control.stop.is_set() or run.budget.is_over:
             break
-        part_flow(part)
+        run_part(part)
 
 
 def _both(one: Callable[[Event], None], other: Callable[[Event], None]) -> Callable[[Event], None]:

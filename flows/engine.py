@@ -174,6 +174,6 @@ def nominal_seconds(stylizer: Stylizer | None) -> Callable[[Base], float]:
 def _flop_per_pixel(encoder: Encoder) -> float:
     """Of one iteration: two FLOP a multiply-add, forward and backward to the pixels."""
     return sum(
-        4 * conv.weight.numel() / stride_px(layer) ** 2  # type: ignore[operator,union-attr]
-        for layer, conv in encoder.convs.items()
+        4 * encoder.convs.get_parameter(f"{layer}.weight").numel() / stride_px(layer) ** 2
+        for layer in encoder.layers
     )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flows.folder import FolderJob
     from flows.summary import Summary
     from manifests.reading import ReadManifest
+    from manifests.storage import Place
 
 _NOBODY_TAKES_IT = (
     "no worker has taken it yet; it starts once one does, see `prefect worker start --help`"
@@ -226,7 +227,7 @@ def _checked(manifest: Path | None) -> ReadManifest | None:
     return read
 
 
-def _output_folder(read: ReadManifest) -> Path:
+def _output_folder(read: ReadManifest) -> Place:
     from flows.reading import output_folder
 
     return output_folder(read)

@@ -88,8 +88,8 @@ def folder(
         from flows.folder import FolderJob
         from manifests.storage import whole_place
 
-        places = map(whole_place, (content_dir, style, out))
-        job = FolderJob(*places, preset, size, strength, encoder, weights)
+        images, styles, output = map(whole_place, (content_dir, style, out))
+        job = FolderJob(images, styles, output, preset, size, strength, encoder, weights)
         with job.said_as("--{}"):
             with error_console.status("reading files"):
                 job.check()
