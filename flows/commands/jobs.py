@@ -12,8 +12,8 @@ import typer
 
 from flows.commands.console import INTERRUPTED, SOME_FAILED, error_console, one_sentence_errors, say
 from flows.commands.options import (
-    ENCODERS_HELP,
     FolderOutOption,
+    OwnEncoderOption,
     PresetOption,
     SizeOption,
     StrengthOption,
@@ -157,7 +157,7 @@ def watch(
     ],
     style: StyleOption,
     out: FolderOutOption,
-    encoder: Annotated[str, typer.Option("--encoder", help=ENCODERS_HELP)] = "compact",
+    encoder: OwnEncoderOption = "compact",
     weights: WeightsOption = None,
     preset: PresetOption = "fast",
     size: SizeOption = None,
