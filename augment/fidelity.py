@@ -175,10 +175,10 @@ def _structure(
 
 
 def _blurred(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return cv2.GaussianBlur(image, (0, 0), _WINDOW_SIGMA_PX)
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), _WINDOW_SIGMA_PX), np.float32)
 
 
 def _halved(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     height, width = image.shape
     size = max(1, width // 2), max(1, height // 2)
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32)

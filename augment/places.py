@@ -154,8 +154,14 @@ def landing(places: Places, width: int, height: int) -> Landing:
     columns, rows = np.nonzero(come.T)
     last_x, first_x = _last_and_first(origin[rows, columns], columns, width * height)
     count = np.bincount(origin[come], minlength=width * height)
-    spans = (first_x, last_x, first_y, last_y, count)
-    return Landing(*(one.reshape(height, width) for one in spans), places)
+    return Landing(
+        first_x=first_x.reshape(height, width),
+        last_x=last_x.reshape(height, width),
+        first_y=first_y.reshape(height, width),
+        last_y=last_y.reshape(height, width),
+        count=count.reshape(height, width),
+        places=places,
+    )
 
 
 def _last_and_first(origin: Pixels, ascending: Pixels, pixels: int) -> tuple[Pixels, Pixels]:

@@ -117,9 +117,10 @@ class Recipe:
             raise ValueError(f"labels are for {own}, the image has {width}x{height} px")
         self._pipeline.set_random_seed(seed)
         moving = Moving(labels) if labels.objects else None
-        targets = {"image": image} | ({} if semantic_mask is None else {"mask": semantic_mask})
+        masks = {} if semantic_mask is None else {"mask": semantic_mask}
+        data: dict[str, Any] = {"image": image, **masks, "moving": moving, "applied": []}
         try:
-            result = self._pipeline(**targets, moving=moving, applied=[])
+            result = self._pipeline(**data)
         except Exception as error:  # each transform fails in its own way
             raise ValueError(f"transform failed: {type(error).__name__}: {error}") from error
         applied = [(name, _plain(params)) for name, params in result["applied"]]

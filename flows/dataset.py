@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from itertools import count, islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
-from prefect.futures import PrefectFuture
+from prefect import flow
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Completed, Failed, State
-from prefect.task_runners import ThreadPoolTaskRunner
-from prefect.utilities.annotations import quote
+from prefect.states import Completed
 from pydantic import Field
 
 from flows.budget import Budget
+from flows.chunk_tasks import AS_MANY_THREADS_AS_TASKS, Run, Tally, work_chunks
 from flows.engine import choose_devices
 from flows.freed_memory import give_back_freed_memory
 from flows.job import Job, prepare
 from flows.nothing_to_do import about_dataset, made_on, nothing_to_do, put_on_record
 from flows.prefect_page import PageOutcome, on_page
 from flows.progress import (
-    ChunkDone,
     Control,
     Event,
     Indexing,
-    InStage,
     Started,
-    Stopped,
     Waiting,
     current_control,
     outcome_kept,
@@ -44,7 +34,6 @@ from flows.progress import (
 from flows.reading import output_folder, read_for_run
 from flows.report import REPORT, write_report
 from flows.run_file import kept_in_file, outcome_of
-from flows.server import expect_task_records
 from flows.standing import Reckoning
 from flows.summary import Summary
 from flows.turns import folder_to_itself, gpu_slots
@@ -56,7 +45,6 @@ from flows.workers.runners import (
     is_of_this_machine,
     workers,
 )
-from manifests.chunks import Chunk
 from manifests.comparison import FilesOnDisk, Todo
 from manifests.durable import check_stays_inside, remove_durably
 from manifests.errors import ManifestError
@@ -67,11 +55,6 @@ from manifests.preview_mark import take_mark_off
 from manifests.reading import read_manifest
 from manifests.settled import unsettle
 from manifests.storage import place
-
-# Prefect's default server shows a flow of many more tasks slowly or not at all.
-_TASKS_PER_FLOW = 1000
-# How many chunks are underway is limited below.
-_AS_MANY_THREADS_AS_TASKS: Any = ThreadPoolTaskRunner(max_workers=sys.maxsize)
 
 
 def _run_name() -> str:
@@ -86,7 +69,7 @@ def _run_name() -> str:
 @flow(
     name="stylize-dataset",
     flow_run_name=_run_name,
-    task_runner=_AS_MANY_THREADS_AS_TASKS,
+    task_runner=AS_MANY_THREADS_AS_TASKS,
     persist_result=False,
 )
 def stylize_dataset(
@@ -186,11 +169,10 @@ def _make(
     take_mark_off(job.out)
     unsettle(job.out)
 
-    tally = _Tally()
-    chunks = extent.chunks()
+    tally = Tally()
     try:
         with runner_of(job, extent.tasks, control) as those:
-            run = _Run(
+            run = Run(
                 job.plan.manifest.name,
                 extent.tasks,
                 those,
@@ -199,10 +181,7 @@ def _make(
                 budget,
                 job.workshop.work,
             )
-            if extent.tasks <= _TASKS_PER_FLOW:
-                _run_chunks(run, chunks)
-            else:
-                _run_in_parts(run, chunks, parts=-(-extent.tasks // _TASKS_PER_FLOW))
+            work_chunks(run, extent.chunks())
     finally:
         give_back_freed_memory()
     if tally.error is not None:
@@ -254,9 +233,10 @@ def _make(
     )
 
 
-def ended(summary: Summary) -> Any:
+def ended(summary: Summary) -> Summary:
     """For a flow to return: whoever called it gets the summary, Prefect's page its sentence."""
-    return Completed(data=summary, message=str(summary))
+    # Of a state that a flow returns Prefect hands on what is in it, of which its types do not know.
+    return Completed(data=summary, message=str(summary))  # type: ignore[return-value]
 
 
 def _page_outcome(summary: Summary) -> PageOutcome:
@@ -277,109 +257,6 @@ def _export_formats(job: Job, check_in_use: Callable[[], None]) -> tuple[str, ..
         if written.format != "imagefolder" or written.notes:
             lines.append(str(written))
     return tuple(lines)
-
-
-@dataclass
-class _Tally:
-    """Images of this run, counted by the worker threads, and the error that ended it.
-
-    Attributes:
-        settled: made, failed or left out.
-    """
-
-    made: int = 0
-    failed: int = 0
-    settled: int = 0
-    error: Exception | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, chunk: ChunkDone) -> None:
-        with self.lock:
-            self.made += chunk.images
-            self.failed += chunk.failed
-            self.settled += chunk.images + chunk.failed + chunk.left_out
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What the chunks of one run share.
-
-    Attributes:
-        name: the manifest's.
-        chunks: how many there are.
-        numbers: of those, from 1, in the order in which they are begun.
-    """
-
-    name: str
-    chunks: int
-    workers: Workers
-    control: Control
-    tally: _Tally
-    budget: Budget
-    work_of: Callable[[Chunk], float]
-    numbers: Iterator[int] = field(default_factory=lambda: count(1))
-
-
-@task(name="chunk", cache_policy=NO_CACHE, persist_result=False)
-def _chunk_task(run: _Run, chunk: Chunk, is_first: bool) -> State[Any] | None:
-    if not run.workers.tell_stages:
-        run.control.tell(InStage(chunk.number, chunk.images, "away"))
-    began_s = time.monotonic()
-    try:
-        done = run.workers.work(chunk)
-    except Stopped:
-        return Cancelled(message="stopped by the user")
-    except Exception as error:
-        # A full disk or a broken machine would fail every other chunk too: the run ends here.
-        run.tally.error = run.tally.error or error
-        run.control.stop.set()
-        return Failed(message=f"{type(error).__name__}: {error}")
-    finally:
-        run.control.tell(InStage(chunk.number, chunk.images, None))
-    run.budget.took(done.work, chunk.pairs > 0, time.monotonic() - began_s, is_first)
-    run.tally.add(done)
-    run.control.tell(done)
-    return None
-
-
-def _run_chunks(run: _Run, chunks: Iterable[Chunk]) -> None:
-    """Submit one task a chunk, and the next when one is done: memory holds those underway."""
-    places = threading.Semaphore(run.workers.places)
-    futures: list[PrefectFuture[Any]] = []
-    for chunk in chunks:
-        places.acquire()
-        is_stopped = run.control.stop.is_set()
-        if is_stopped or not run.budget.allows(run.work_of(chunk), chunk.pairs > 0):
-            break
-        number = next(run.numbers)
-        named = _chunk_task.with_options(
-            task_run_name=f"stylize {run.name} · chunk {number}/{run.chunks}"
-        )
-        expect_task_records()
-        future = named.submit(quote(run), quote(chunk), is_first=number <= run.workers.places)
-        future.add_done_callback(lambda _: places.release())
-        futures.append(future)
-    for future in futures:
-        future.wait()
-
-
-def _run_in_parts(run: _Run, chunks: Iterator[Chunk], parts: int) -> None:
-    """One subflow for each _TASKS_PER_FLOW chunks."""
-
-    def run_part(part: int) -> None:
-        _run_chunks(run, islice(chunks, _TASKS_PER_FLOW))
-
-    part_flow = flow(
-        run_part,
-        name="stylize-dataset-part",
-        flow_run_name=f"stylize {run.name} · part {{part}}/{parts}",
-        task_runner=_AS_MANY_THREADS_AS_TASKS,
-        persist_result=False,
-    )
-    for part in range(1, parts + 1):
-        if run.control.stop.is_set() or run.budget.is_over:
-            break
-        part_flow(part)
 
 
 def _both(one: Callable[[Event], None], other: Callable[[Event], None]) -> Callable[[Event], None]:

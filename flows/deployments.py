@@ -108,7 +108,7 @@ def _deployment(
     schedules: list[Schedule],
     description: str,
 ) -> RunnerDeployment:
-    return flow.to_deployment(
+    deployment = flow.to_deployment(
         name,
         parameters=parameters,
         schedules=schedules,
@@ -120,6 +120,9 @@ def _deployment(
         ),
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
+    # It would be a coroutine in an event loop, of which none runs here.
+    assert isinstance(deployment, RunnerDeployment)
+    return deployment
 
 
 def limit_gpus(gpus: int) -> None:

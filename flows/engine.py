@@ -13,6 +13,7 @@ import torch
 
 from manifests.plan import Base, Engine
 from manifests.reading import ReadManifest
+from manifests.storage import is_in_store
 from nst_core import Encoder, Preset, StyleGrams, Stylizer, load_encoder, resolve_preset
 from nst_core.encoder import stride_px
 
@@ -118,9 +119,18 @@ def resolve_engine(read: ReadManifest, style_grams_folder: Path) -> tuple[Engine
 
 
 def weights_file(read: ReadManifest) -> Path | None:
-    """The manifest's file of the encoder's weights, where it names one."""
+    """The manifest's file of the encoder's weights, where it names one.
+
+    Raises:
+        ValueError: it names a URL; no manifest does that was read from YAML.
+    """
     weights = read.manifest.stylize.weights
-    return None if weights is None else Path(read.resolve(weights))
+    if weights is None:
+        return None
+    file = read.resolve(weights)
+    if is_in_store(file):
+        raise ValueError(f"weights: expected a local file, got {weights!r}")
+    return file
 
 
 def output_size(read: ReadManifest) -> int:
@@ -164,6 +174,6 @@ def nominal_seconds(stylizer: Stylizer | None) -> Callable[[Base], float]:
 def _flop_per_pixel(encoder: Encoder) -> float:
     """Of one iteration: two FLOP a multiply-add, forward and backward to the pixels."""
     return sum(
-        4 * conv.weight.numel() / stride_px(layer) ** 2  # type: ignore[operator,union-attr]
-        for layer, conv in encoder.convs.items()
+        4 * encoder.convs.get_parameter(f"{layer}.weight").numel() / stride_px(layer) ** 2
+        for layer in encoder.layers
     )

@@ -25,8 +25,9 @@ from manifests.images import (
     fit_within,
     read_file,
 )
-from nst_core import Pair, PreserveColor, Style, Stylizer, load_encoder, resolve_preset
+from nst_core import Pair, Style, Stylizer, load_encoder, resolve_preset
 from nst_core import Progress as NstProgress
+from nst_core.pairs import check_preserve_color
 
 _FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp"}
 _QUALITY = 95
@@ -42,7 +43,7 @@ def stylize_picture(
     preset: str,
     size: int | None,
     strength: float,
-    preserve_color: PreserveColor,
+    preserve_color: str,
     trace: Path | None = None,
     trace_every: int | None = None,
     curve: Path | None = None,
@@ -93,7 +94,7 @@ def stylize_picture(
             as_tensor(np.asarray(content_image)),
             (Style(as_tensor(np.asarray(style_image))),),
             strength=strength,
-            preserve_color=preserve_color,
+            preserve_color=check_preserve_color(preserve_color),
         )
         ((_, result),) = stylizer.each([pair], on_progress=on_progress)
     if result.stop_reason == "not_finite":

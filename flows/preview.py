@@ -60,7 +60,7 @@ class Previewed:
 def preview_folder(out: Place) -> Path:
     """Where the preview of the dataset in `out` goes: beside it; of a store, into this folder."""
     name = f"{out.name}.preview"
-    return Path.cwd() / name if is_in_store(out) else Path(out).parent / name
+    return Path.cwd() / name if is_in_store(out) else out.parent / name
 
 
 def preview(read: ReadManifest, count: int, control: Control) -> Previewed:

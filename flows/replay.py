@@ -20,6 +20,7 @@ from flows.engine import (
     cores_each,
     output_size,
     torch_threads,
+    weights_file,
 )
 from flows.load import FileAtFault, Loaded, Pixels, as_pixels, as_tensor, load
 from flows.origins import manifest_of
@@ -274,10 +275,7 @@ def _preset(name: str, parameters: Mapping[str, Any]) -> Preset:
 
 
 def _encoder(origins: Origins, row: Row) -> Encoder:
-    weights = origins.read.manifest.stylize.weights
-    encoder = load_encoder(
-        row["encoder"], None if weights is None else origins.read.resolve(weights)
-    )
+    encoder = load_encoder(row["encoder"], weights_file(origins.read))
     if encoder.sha256 != row["encoder_sha256"]:
         raise CannotReplay(
             f"encoder {row['encoder']} has other weights here ({encoder.sha256[:12]}…) than those "

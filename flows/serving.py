@@ -83,7 +83,7 @@ async def _tell_of_runs(deployment_id: UUID, tell: Callable[[FlowRun], None]) ->
     told: dict[UUID, bool] = {}
     begun_since_now = FlowRunFilter(
         deployment_id=FlowRunFilterDeploymentId(any_=[deployment_id]),
-        start_time=FlowRunFilterStartTime(after_=datetime.now(timezone.utc)),
+        start_time=FlowRunFilterStartTime.model_validate({"after_": datetime.now(timezone.utc)}),
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=_HAVE_BEGUN)),
     )
     async with get_client() as client:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -99,7 +99,7 @@ class Reckoning:
         self._pairs = self._chunks = 0
         self._work_done = 0.0
         self._underway: dict[int, _Underway] = {}
-        self._stage_s: Counter[Stage] = Counter()
+        self._stage_s: defaultdict[Stage, float] = defaultdict(float)
 
     def tell(self, event: Event) -> None:
         with self._lock:

@@ -7,11 +7,14 @@ import os
 import posixpath
 import re
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from upath import UPath
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 # A plain Path on a local disk; a UPath in a store.
 Place: TypeAlias = Path | UPath
@@ -33,7 +36,7 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
-def is_in_store(path: Place) -> bool:
+def is_in_store(path: Place) -> TypeIs[UPath]:
     """Whether a place is in a store; else it is on a disk."""
     return isinstance(path, UPath)
 

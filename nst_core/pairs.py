@@ -13,6 +13,7 @@ from nst_core.precision import UsedPrecision
 
 StopReason = Literal["iterations", "flat", "not_finite"]
 PreserveColor = Literal["no", "luminance", "match"]
+_PRESERVE_COLOR: tuple[PreserveColor, ...] = get_args(PreserveColor)
 
 _MAX_ASPECT = 32
 _MOST_WEIGHT = 1e6
@@ -102,11 +103,17 @@ def check_pair(pair: Pair, min_side_px: int) -> None:
     whole = isinstance(pair.seed, int) and not isinstance(pair.seed, bool)
     if not whole or not -(2**63) <= pair.seed < 2**64:
         raise ValueError(f"seed: expected a whole number of 64 bits, got {shown(pair.seed)}")
-    if pair.preserve_color not in get_args(PreserveColor):
-        expected = ", ".join(get_args(PreserveColor))
-        raise ValueError(f"preserve_color: expected {expected}, got {pair.preserve_color!r}")
+    check_preserve_color(pair.preserve_color)
     if pair.mask is not None:
         _check_mask(pair.mask, pair.content)
+
+
+def check_preserve_color(value: str) -> PreserveColor:
+    """The value itself; raises ValueError for what is none of `preserve_color`."""
+    if value not in _PRESERVE_COLOR:
+        expected = ", ".join(_PRESERVE_COLOR)
+        raise ValueError(f"preserve_color: expected {expected}, got {value!r}")
+    return value
 
 
 def _check_tensor(name: str, value: object) -> None:

@@ -32,18 +32,19 @@ def attended(run: Callable[[], T], control: Control) -> T:
         whatever the flow raises.
     """
     future: Future[T] = Future()
+    outcome: list[T | BaseException] = control.outcome
     Thread(target=_run, args=(run, control, future), daemon=True).start()
     deadline_s = None
     while not wait([future], _POLL_S).done:
-        if control.outcome:
+        if outcome:
             deadline_s = deadline_s or time.monotonic() + _LAST_WORD_S
             if time.monotonic() > deadline_s:
-                return _without_prefect(control)
+                return _without_prefect(outcome[-1])
     error = future.exception()
     if error is None:
         return future.result()
-    if control.outcome and not is_of_prefect(control.outcome[-1]):
-        return _without_prefect(control)
+    if outcome and not is_of_prefect(outcome[-1]):
+        return _without_prefect(outcome[-1])
     if is_of_prefect(error):
         raise ServerError(
             f"the Prefect server failed ({type(error).__name__}: {error}); what is finished is "
@@ -87,9 +88,8 @@ def _run(run: Callable[[], T], control: Control, future: Future[T]) -> None:
         future.set_exception(error)
 
 
-def _without_prefect(control: Control) -> T:
+def _without_prefect(outcome: T | BaseException) -> T:
     """What the flow itself came to, whatever Prefect made of it."""
-    outcome = control.outcome[-1]
     if isinstance(outcome, BaseException):
         raise outcome
     error_console.print(
@@ -97,5 +97,4 @@ def _without_prefect(control: Control) -> T:
         highlight=False,
         soft_wrap=True,
     )
-    result: T = outcome
-    return result
+    return outcome

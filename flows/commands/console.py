@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -26,7 +26,7 @@ class _Console(Console):
 
 
 # Rich leaves bold and italic in, which are escapes like colours.
-_COLORS = None if os.environ.get("NO_COLOR") else "auto"
+_COLORS: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
 out_console = _Console(color_system=_COLORS)
 error_console = _Console(stderr=True, color_system=_COLORS)
 

@@ -12,8 +12,8 @@ import typer
 
 from flows.commands.console import INTERRUPTED, SOME_FAILED, error_console, one_sentence_errors, say
 from flows.commands.options import (
-    ENCODERS_HELP,
     FolderOutOption,
+    OwnEncoderOption,
     PresetOption,
     SizeOption,
     StrengthOption,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from flows.folder import FolderJob
     from flows.summary import Summary
     from manifests.reading import ReadManifest
+    from manifests.storage import Place
 
 _NOBODY_TAKES_IT = (
     "no worker has taken it yet; it starts once one does, see `prefect worker start --help`"
@@ -157,7 +158,7 @@ def watch(
     ],
     style: StyleOption,
     out: FolderOutOption,
-    encoder: Annotated[str, typer.Option("--encoder", help=ENCODERS_HELP)] = "compact",
+    encoder: OwnEncoderOption = "compact",
     weights: WeightsOption = None,
     preset: PresetOption = "fast",
     size: SizeOption = None,
@@ -237,7 +238,7 @@ def _checked(manifest: Path | None) -> ReadManifest | None:
     return read
 
 
-def _output_folder(read: ReadManifest) -> Path:
+def _output_folder(read: ReadManifest) -> Place:
     from flows.reading import output_folder
 
     return output_folder(read)

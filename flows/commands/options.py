@@ -15,14 +15,16 @@ def given(text: Optional[str]) -> Optional[str]:
     return text
 
 
-ENCODERS_HELP = "compact (bundled), vgg19, vgg16, or random (for tests)."
+_ENCODERS_HELP = "compact (bundled), vgg19, vgg16, or random (for tests)."
 
 ManifestArgument = Annotated[Path, typer.Argument(help="The YAML manifest.", show_default=False)]
 OutOption = Annotated[
     Optional[str],
     typer.Option("--out", callback=given, help="Output folder or URL, instead of the manifest's."),
 ]
-EncoderOption = Annotated[Optional[str], typer.Option("--encoder", help=ENCODERS_HELP)]
+EncoderOption = Annotated[Optional[str], typer.Option("--encoder", help=_ENCODERS_HELP)]
+# Where no manifest names one.
+OwnEncoderOption = Annotated[str, typer.Option("--encoder", help=_ENCODERS_HELP)]
 WeightsOption = Annotated[
     Optional[Path], typer.Option("--weights", help="File with the encoder's weights.")
 ]

@@ -10,9 +10,9 @@ import typer
 
 from flows.commands.console import error_console, one_sentence_errors, say
 from flows.commands.options import (
-    ENCODERS_HELP,
     ColorOption,
     FolderOutOption,
+    OwnEncoderOption,
     PresetOption,
     SizeOption,
     StrengthOption,
@@ -29,7 +29,7 @@ def stylize(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="File to write: .jpg, .png or .webp.")
     ],
-    encoder: Annotated[str, typer.Option("--encoder", help=ENCODERS_HELP)] = "compact",
+    encoder: OwnEncoderOption = "compact",
     weights: WeightsOption = None,
     preset: PresetOption = "fast",
     size: SizeOption = None,
@@ -77,7 +77,7 @@ def folder(
     ],
     style: StyleOption,
     out: FolderOutOption,
-    encoder: Annotated[str, typer.Option("--encoder", help=ENCODERS_HELP)] = "compact",
+    encoder: OwnEncoderOption = "compact",
     weights: WeightsOption = None,
     preset: PresetOption = "fast",
     size: SizeOption = None,
@@ -88,8 +88,8 @@ def folder(
         from flows.folder import FolderJob
         from manifests.storage import whole_place
 
-        places = map(whole_place, (content_dir, style, out))
-        job = FolderJob(*places, preset, size, strength, encoder, weights)
+        images, styles, output = map(whole_place, (content_dir, style, out))
+        job = FolderJob(images, styles, output, preset, size, strength, encoder, weights)
         with job.said_as("--{}"):
             with error_console.status("reading files"):
                 job.check()

@@ -42,7 +42,7 @@ def run_manifest(
     from flows.server import home_of, prefect_server, users_own
     from flows.workers.runners import check_runner
 
-    check_runner(runner, dask_address)
+    chosen_runner = check_runner(runner, dask_address)
     if max_hours is not None and not max_hours > 0:  # nor is NaN
         raise ValueError(f"--max-hours: expected hours above 0, got {max_hours:g}")
     read = read_for_run(manifest, out, encoder, weights)
@@ -68,7 +68,7 @@ def run_manifest(
             retry_failed=retry_failed,
             encoder=encoder,
             weights=weights,
-            runner=runner,
+            runner=chosen_runner,
             dask_address=dask_address,
             max_hours=max_hours,
         )
@@ -180,8 +180,8 @@ def _report(summary: Summary) -> int:
     if summary.set_aside:
         aside = f"{summary.out}/.gramflow/set_aside"
         say(f"moved to {aside}: {counted(summary.set_aside, 'file')} that the plan wants no more")
-    for path, why, images in summary.failures[:_FAILURES_SHOWN]:
-        say(f"failed: {path}: {why} (images missing: {images})")
+    for path, why, missing in summary.failures[:_FAILURES_SHOWN]:
+        say(f"failed: {path}: {why} (images missing: {missing})")
     if len(summary.failures) > _FAILURES_SHOWN:
         say(f"… and {len(summary.failures) - _FAILURES_SHOWN} more")
     if summary.failures:

@@ -69,7 +69,7 @@ class Card:
 
     @property
     def content_name(self) -> str:
-        return self.example.row.get("content_path") or self.example.row["file_name"]
+        return str(self.example.row.get("content_path") or self.example.row["file_name"])
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Listed:
     reasons: each with how many lines have it, the commonest first.
     """
 
-    lines: tuple[Any, ...]
+    lines: tuple[Failure | LeftOut, ...]
     count: int
     images: int
     reasons: tuple[tuple[str, int], ...]
@@ -75,8 +75,9 @@ def read_left_out(out: Place) -> Listed:
     )
 
 
-def _listed(all_lines: Iterator[Any]) -> Listed:
-    lines, images, count = [], 0, 0
+def _listed(all_lines: Iterator[Failure | LeftOut]) -> Listed:
+    lines: list[Failure | LeftOut] = []
+    images = count = 0
     reasons: Counter[str] = Counter()
     for line in all_lines:
         count += 1

@@ -54,7 +54,7 @@ def mask_thumbnail(
     indices = decode_class_indices(_bytes_of(file), max_pixels)
     size = fit_within(*indices.size, long_side_px)
     data = encode_image(indices.resize(size, Image.Resampling.NEAREST), "png", 100)
-    classes = frozenset(int(index) for index in np.unique(indices))
+    classes = frozenset(int(index) for index in np.unique(np.asarray(indices)))
     return Thumbnail(_data_uri(data, "image/png"), *size), classes
 
 

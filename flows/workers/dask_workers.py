@@ -24,7 +24,7 @@ from typing import Any
 import dask
 from distributed import Client, Future, KilledWorker, Nanny, Scheduler, Security
 from distributed.deploy.spec import SpecCluster
-from prefect_dask import DaskTaskRunner
+from prefect_dask.task_runners import DaskTaskRunner
 
 from flows.job import Job
 from flows.progress import ChunkDone, Control, Stopped

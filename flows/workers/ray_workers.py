@@ -62,16 +62,16 @@ def ray_workers(job: Job, chunks: int, control: Control) -> Iterator[Workers]:
             max_concurrency=places + 1,
         )
         errand = Errand.of(job)
-        stations = [actor.remote(errand, lanes.threads) for _ in range(min(fit, chunks))]
+        # What a handle has is found out at run time: Ray gives it no type.
+        stations: list[Any] = [actor.remote(errand, lanes.threads) for _ in range(min(fit, chunks))]
 
         def tell_to_stop() -> None:
             for station in stations:
                 station.stop.remote()
 
         stack.enter_context(stop_passed_on(control, tell_to_stop))
-        devices = ("the workers' of a Ray cluster",)
-        if not is_existing_ray():
-            devices = tuple(map(str, job.devices))
+        ours = tuple(map(str, job.devices))
+        devices = ("the workers' of a Ray cluster",) if is_existing_ray() else ours
         yield Workers(_worked_by(stations * places, control), len(stations) * places, devices)
 
 
@@ -119,17 +119,16 @@ def _wait_until_back(station: Any, control: Control) -> None:
     raise WorkersError(f"a Ray worker died and did not start again; {WHAT_TO_DO}")
 
 
-def _result(of: ray.ObjectRef, control: Control) -> ChunkDone:
+def _result(of: ray.ObjectRef[ChunkDone], control: Control) -> ChunkDone:
     stopping_s = 0.0
     while not ray.wait([of], timeout=_POLL_S)[0]:
         stopping_s += _POLL_S if control.stop.is_set() else 0
         if stopping_s > _STOP_TIMEOUT_S:
             raise Stopped
     try:
-        result: ChunkDone = ray.get(of)
+        return ray.get(of)
     except RayTaskError as error:
         raise error.cause from RuntimeError(str(error))
-    return result
 
 
 @contextmanager

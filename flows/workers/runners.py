@@ -37,8 +37,10 @@ class Workers:
     tell_stages: bool = False
 
 
-def check_runner(runner: str, dask_address: str | None) -> None:
-    """Called before anything that may import Ray, which hears here that it is to be guarded.
+def check_runner(runner: str, dask_address: str | None) -> Runner:
+    """The runner that a text names.
+
+    Called before anything that may import Ray, which hears here that it is to be guarded.
 
     Raises:
         ValueError: for an unknown runner or an address without Dask.
@@ -56,6 +58,7 @@ def check_runner(runner: str, dask_address: str | None) -> None:
         )
     if runner == "ray":
         _guard_ray()
+    return runner
 
 
 def is_existing_ray() -> bool:

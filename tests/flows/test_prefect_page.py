@@ -104,9 +104,9 @@ def test_a_run_that_was_stopped_has_no_counts(job: JobFolder) -> None:
 def test_parts_of_a_long_run_say_which_they_are(
     job: JobFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import flows.dataset
+    import flows.chunk_tasks
 
-    monkeypatch.setattr(flows.dataset, "_TASKS_PER_FLOW", 3)
+    monkeypatch.setattr(flows.chunk_tasks, "_TASKS_PER_FLOW", 3)
     job.run()
     run = newest_run()
     assert run.name.startswith("stylize small · part ")

@@ -162,6 +162,16 @@ def test_another_encoder_is_named(dataset: FinishedDataset) -> None:
         replay(origins_of(dataset), row)
 
 
+def test_weights_in_a_store_are_refused(dataset: FinishedDataset) -> None:
+    """No manifest may name some, but a dataset.json can come from anywhere."""
+    about = json.loads((dataset.out / "dataset.json").read_text())
+    about["manifest"]["stylize"]["weights"] = "memory://a/vgg.pth"
+    (dataset.out / "dataset.json").write_text(json.dumps(about))
+    origins = origins_of(read_finished(dataset.out))
+    with pytest.raises(CannotReplay, match="weights: expected a local file, got 'memory://a/vgg"):
+        replay(origins, _of(dataset, "stylized"))
+
+
 def test_a_whole_folder_that_is_gone_is_named(job: JobFolder, dataset: FinishedDataset) -> None:
     (job.folder / "photos").rename(job.folder / "elsewhere")
     with pytest.raises(ManifestError, match=r"nothing at .*photos"):

@@ -317,6 +317,7 @@ def test_what_failed_at_once_does_not_make_others_look_fast() -> None:
 def test_as_many_chunks_as_begin_at_once_are_first(
     job: JobFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import flows.chunk_tasks
     import flows.dataset
     from flows.job import prepare
 
@@ -327,7 +328,7 @@ def test_as_many_chunks_as_begin_at_once_are_first(
             heard.append((has_pairs, is_first))
 
     monkeypatch.setattr(flows.dataset, "Budget", Heard)
-    monkeypatch.setattr(flows.dataset, "_TASKS_PER_FLOW", 5)
+    monkeypatch.setattr(flows.chunk_tasks, "_TASKS_PER_FLOW", 5)
     for index in range(8):  # each of a shape of its own, and so two chunks
         photo(index, 48, 20 + index).save(job.folder / "photos" / "dog" / f"more{index}.png")
     job.run(max_hours=1)
@@ -347,9 +348,9 @@ def test_without_hours_every_chunk_may_begin() -> None:
 def test_a_job_of_many_chunks_runs_in_parts(
     job: JobFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import flows.dataset
+    import flows.chunk_tasks
 
-    monkeypatch.setattr(flows.dataset, "_TASKS_PER_FLOW", 3)
+    monkeypatch.setattr(flows.chunk_tasks, "_TASKS_PER_FLOW", 3)
     assert job.run().made == 4 * PER_PHOTO
 
 
