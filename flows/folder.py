@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +85,12 @@ class FolderJob:
 
     @property
     def _file(self) -> Path:
-        return local_folder(self.out).absolute() / "folder.yaml"
+        """Named after its content: a command that asks for something else writes another file."""
+        name = f"folder-{sha256(self._text).hexdigest()[:12]}.yaml"
+        return local_folder(self.out).absolute() / name
 
     def write_manifest(self) -> Path:
-        """Write it beside what the output folder remembers; the next run of the folder replaces it.
+        """Write it beside what the output folder remembers.
 
         Raises:
             ValueError: folder or style is not there.
@@ -97,8 +100,7 @@ class FolderJob:
         file = self._file
         check_stays_inside(file.parent, self.out)
         file.parent.mkdir(parents=True, exist_ok=True)
-        text = yaml.safe_dump(self._described(), sort_keys=False, allow_unicode=True)
-        write_whole(file, text.encode(), file.parent)
+        write_whole(file, self._text, file.parent)
         return file
 
     def _check_is_there(self) -> None:
@@ -106,6 +108,10 @@ class FolderJob:
             raise ValueError(f"{self.folder}: is no folder; expected one of images")
         if not exists(self.style):
             raise ValueError(f"{self.style}: there is no such style image or folder")
+
+    @property
+    def _text(self) -> bytes:
+        return yaml.safe_dump(self._described(), sort_keys=False, allow_unicode=True).encode()
 
     def _described(self) -> dict[str, Any]:
         weights = None if self.weights is None else str(self.weights.expanduser().absolute())

@@ -18,6 +18,8 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from filelock import BaseFileLock, FileLock, Timeout
+
 from flows import child
 from flows.guard import UP
 from manifests.storage import Place, local_folder
@@ -99,6 +101,7 @@ def prefect_server(home: Path, meanwhile: Callable[[], None] = lambda: None) -> 
         # By default its own pages ask at port 4200.
         "PREFECT_SERVER_UI_API_URL": url,
     }
+    starting = _turn_to_start(home)
     with log.open("ab") as log_file:
         guard = subprocess.Popen(
             [sys.executable, "-m", "flows.guard", "127.0.0.1", str(port)],
@@ -113,13 +116,28 @@ def prefect_server(home: Path, meanwhile: Callable[[], None] = lambda: None) -> 
     try:
         meanwhile()
         _wait_until_healthy(url, guard, log)
+        starting.release()
         _have_it_kept_up(guard)
         yield url
     finally:
+        starting.release()
         if _is_healthy(url):
             _drain()
         del os.environ["PREFECT_API_URL"]
         _stop(guard)
+
+
+def _turn_to_start(home: Path) -> BaseFileLock:
+    """Held while a server comes up: two that bring one database up to date at once break it off."""
+    lock = FileLock(home / "starting.lock")
+    try:
+        lock.acquire(timeout=_START_TIMEOUT_S)
+    except Timeout:
+        raise ServerError(
+            f"{home}: another Prefect server has been coming up there for {_START_TIMEOUT_S:.0f} "
+            "s; stop the command that started it, then give this one again"
+        ) from None
+    return lock
 
 
 def users_own() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,20 @@ def test_a_folders_job_has_its_name_in_plain_letters(
     assert read_manifest(job.write_manifest()).manifest.name == name
 
 
+def test_what_another_command_asks_of_the_folder_changes_nothing_of_this_one(
+    tmp_path: Path,
+) -> None:
+    from flows.folder import FolderJob
+
+    (tmp_path / "photos").mkdir()
+    photo(9).save(tmp_path / "style.png")
+    job = FolderJob(tmp_path / "photos", tmp_path / "style.png", tmp_path / "out", strength=0.5)
+    manifest = job.write_manifest()
+    assert replace(job, strength=0.7).write_manifest() != manifest
+    assert read_manifest(manifest).manifest.stylize.strength == (0.5, 0.5)
+    assert job.write_manifest() == manifest, "and asked for again it is the same"
+
+
 def test_paths_that_are_not_whole_or_not_there_are_refused(folder: dict[str, Any]) -> None:
     from flows.on_demand import reprocess_folder
 
@@ -115,7 +130,7 @@ def test_a_dataset_is_not_written_into_a_workers_temporary_folder(
     from flows.on_demand import reprocess_folder
 
     reprocess_folder(**folder)
-    manifest = Path(folder["out"], ".gramflow", "folder.yaml")
+    (manifest,) = Path(folder["out"], ".gramflow").glob("folder-*.yaml")
     with pytest.raises(ValueError, match="out: expected a whole path, got elsewhere"):
         stylize_dataset(manifest, out="elsewhere")
 

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 import urllib.request
 from contextlib import closing
 from pathlib import Path
@@ -38,6 +39,27 @@ def test_the_server_lives_as_long_as_the_block(tmp_path: Path, no_server: None) 
         assert processes_with(f"--port {port}")
     assert "PREFECT_API_URL" not in os.environ
     wait_until(lambda: not processes_with(f"--port {port}"), "the server is gone", seconds=10)
+
+
+_COMES_UP = """
+import pathlib, sys
+from flows.server import prefect_server
+with prefect_server(pathlib.Path(sys.argv[1])):
+    pass
+"""
+
+
+def test_servers_that_come_up_at_once_on_a_new_database_all_do(
+    tmp_path: Path, no_server: None
+) -> None:
+    command = [sys.executable, "-c", _COMES_UP, str(tmp_path / "home")]
+    started = []
+    for _ in range(4):
+        started.append(subprocess.Popen(command, stderr=subprocess.PIPE, text=True))
+        time.sleep(0.4)  # the next begins while the one before makes its tables
+    failed = [errors for one in started if (errors := one.communicate(timeout=200)[1])]
+    assert failed == []
+    assert [one.returncode for one in started] == [0, 0, 0, 0]
 
 
 def _listening(port: int) -> set[str]:
