@@ -353,3 +353,7 @@ class Manifest(_Model):
     fidelity: Fidelity = Fidelity()
     augment: Augment = Augment()
     output: Output
+
+    def augments(self, split: str) -> bool:
+        """Whether the images of a split get styles and variants; else they are copied."""
+        return split in self.output.splits
