@@ -32,7 +32,7 @@ from manifests.errors import ManifestError, Problem
 from manifests.facts import FactsCache
 from manifests.ledger import Ledger
 from manifests.plan import Engine, Plan
-from manifests.reading import ReadManifest
+from manifests.reading import ReadManifest, UnusableManifest
 from manifests.sources import ContentImage, ListedContent, list_content, list_styles, listed_pairs
 from manifests.storage import Place, local_folder, normal
 from manifests.stores import check_store
@@ -87,38 +87,61 @@ def check_manifest(read: ReadManifest) -> ListedContent:
         ManifestError: with every problem that can be found without hashing an image or loading an
             encoder.
     """
-    manifest = read.manifest
+    content, problems = _looked_through(read)
+    if problems:
+        raise ManifestError(problems)
+    return content
+
+
+def every_problem(error: ManifestError) -> tuple[Problem, ...]:
+    """Those of the error, and what is wrong with the rest of a manifest that has wrong values."""
+    rest = error.rest if isinstance(error, UnusableManifest) else None
+    return (*error.problems, *(() if rest is None else _looked_through(rest)[1]))
+
+
+def _looked_through(read: ReadManifest) -> tuple[ListedContent, list[Problem]]:
+    """(content, everything that is wrong with what is known of the manifest)."""
     content, of_listings = _listed(read)
+    problems = [*_of_recipes(read, content)]
+    if read.knows(("stylize",)):
+        problems += _of_stylize(read)
+    if read.knows(("output",)):
+        problems += _of_output(read)
+    return content, problems + of_listings
+
+
+def _of_recipes(read: ReadManifest, content: ListedContent) -> Iterator[Problem]:
     with_objects = any(image.labels.objects for image in content.images)
-    problems = [
-        read.problem(("augment", "recipes", *problem.field), problem.message)
-        for problem in check_recipes(manifest.augment.recipes, with_objects=with_objects)
-    ]
+    for problem in check_recipes(read.manifest.augment.recipes, with_objects=with_objects):
+        yield read.problem(("augment", "recipes", *problem.field), problem.message)
+
+
+def _of_stylize(read: ReadManifest) -> Iterator[Problem]:
+    manifest = read.manifest
     weights = weights_file(read) if manifest.styles else None
     try:
         check_weights(manifest.stylize.encoder, weights)
     except (ValueError, EncoderUnavailable) as error:
         field, _, message = str(error).partition(": ")
-        problems.append(read.problem(("stylize", field), message))
+        yield read.problem(("stylize", field), message)
     try:
         manifest_preset(read)
     except ValueError as error:
         name = str(error).partition(":")[0].partition(" ")[0]
         known = name in manifest.stylize.override
         place = ("stylize", "override", name) if known else ("stylize", name)
-        problems.append(read.problem(place, str(error)))
+        yield read.problem(place, str(error))
+
+
+def _of_output(read: ReadManifest) -> Iterator[Problem]:
     out = output_folder(read)
     try:
         check_output(out)
     except ValueError as error:
-        problems.append(read.problem(("output", "path"), str(error)))
+        yield read.problem(("output", "path"), str(error))
     except OSError as error:
-        why = f"{error.filename}: {error.strerror}"
-        problems.append(read.problem(("output", "path"), why))
-    problems += of_listings + list(_read_and_written(read, out))
-    if problems:
-        raise ManifestError(problems)
-    return content
+        yield read.problem(("output", "path"), f"{error.filename}: {error.strerror}")
+    yield from _read_and_written(read, out)
 
 
 def check_output(out: Place) -> None:
@@ -152,9 +175,9 @@ def _listed(read: ReadManifest) -> tuple[ListedContent, list[Problem]]:
 def _read_and_written(read: ReadManifest, out: Place) -> Iterator[Problem]:
     """Folders whose images are read and below which the output would go."""
     for kind, entries in (("content", read.manifest.content), ("styles", read.manifest.styles)):
-        for entry in entries:
+        for index, entry in enumerate(entries):
             folder = read.resolve(entry.path)
-            if _is_inside(out, folder):
+            if read.knows((kind, index)) and _is_inside(out, folder):
                 message = (
                     f"{out} is inside {folder}, whose images are {kind}: the next run would take "
                     "its own images for new ones; expected a folder outside"

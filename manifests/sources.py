@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from manifests import tables
-from manifests.errors import ManifestError, Problem
+from manifests.errors import Field, ManifestError, Problem
 from manifests.labels import Category, Labels
 from manifests.listings import exists, files_below, forget_listings
 from manifests.readers.findings import Findings, Source
 from manifests.readers.formats import READERS, Reader, reader_of_dataset, reader_of_images
 from manifests.readers.masks import add_masks
-from manifests.reading import Field, ReadManifest
+from manifests.reading import ReadManifest
 from manifests.schema import Content, Style
 from manifests.storage import Place, beside, normal
 
@@ -76,6 +76,8 @@ def list_content(read: ReadManifest) -> ListedContent:
     images: dict[str, ContentImage] = {}
     categories: dict[str, Category] = {}
     for index, entry in enumerate(read.manifest.content):
+        if not read.knows(("content", index)):
+            continue
         findings = _find(read, ("content", index), entry)
         problems += findings.problems
         for message in (
@@ -165,6 +167,8 @@ def list_styles(read: ReadManifest) -> list[StyleImage]:
     problems: list[Problem] = []
     found: dict[str, StyleImage] = {}
     for index, entry in enumerate(read.manifest.styles):
+        if not read.knows(("styles", index)):
+            continue
         findings = _find(read, ("styles", index), entry)
         problems += findings.problems
         for one in findings.images:

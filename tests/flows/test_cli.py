@@ -57,6 +57,46 @@ def test_validate_shows_every_problem_with_its_line(job: JobFolder) -> None:
         assert place in output
 
 
+def test_validate_looks_at_the_rest_of_a_manifest_with_wrong_fields(job: JobFolder) -> None:
+    job.manifest.write_text(
+        "version: 1\n"
+        "name: small\n"
+        "content: [{path: photos, fromat: coco}, {path: nowhere}]\n"
+        "styles: [{path: 'odd://styles'}, {path: no_styles}]\n"
+        "stylize: {encoder: vgg91, strenght: 1}\n"
+        "augment:\n"
+        "  min_visability: 0.5\n"
+        "  recipes:\n"
+        "    a: [{Rotate: {limt: 3}}]\n"
+        "    b: []\n"
+        "output: {path: job.yaml}\n"
+    )
+    result = CliRunner().invoke(app, ["validate", str(job.manifest)])
+    places = [line.split("job.yaml:")[1].split(": ")[:2] for line in result.output.splitlines()]
+    assert places == [
+        ["3", "content[0].fromat"],
+        ["5", "stylize.strenght"],
+        ["7", "augment.min_visability"],
+        ["10", "augment.recipes.b"],
+        ["4", "styles[0].path"],
+        ["9", "augment.recipes.a[0].Rotate"],
+        ["11", "output.path"],
+        ["3", "content[1].path"],
+        ["4", "styles[1].path"],
+    ]
+
+
+def test_validate_invents_no_problem_of_what_has_a_wrong_field(job: JobFolder) -> None:
+    right = job.manifest.read_text()
+    for line in ("stylize:", "augment:", "output:", "pairing:", "content:", "styles:"):
+        job.manifest.write_text(right.replace(f"\n{line}", f"\nx_{line}"))
+        result = CliRunner().invoke(app, ["validate", str(job.manifest)])
+        assert all(
+            "unknown field" in one or "is required" in one for one in result.output.splitlines()
+        )
+        assert f"x_{line[:-1]}: unknown field" in result.output
+
+
 def test_run_refuses_a_wrong_manifest_before_it_starts_anything(job: JobFolder) -> None:
     job.write(content=[])
     status, output = said("run", job.manifest)
