@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from upath import UPath
 
-from augment.recipes import check_recipes
+from augment.crops import too_large_crops
+from augment.recipes import RecipeProblem, Step, check_recipes
 from flows.engine import (
     Lanes,
     choose_device,
@@ -40,6 +41,8 @@ from nst_core import EncoderUnavailable, Stylizer
 from nst_core.loading import check_weights
 
 _FACTS = "files.sqlite"
+
+Recipes = Mapping[str, Sequence[Step]]
 
 
 @dataclass(frozen=True)
@@ -111,9 +114,36 @@ def _looked_through(read: ReadManifest) -> tuple[ListedContent, list[Problem]]:
 
 
 def _of_recipes(read: ReadManifest, content: ListedContent) -> Iterator[Problem]:
+    recipes = read.manifest.augment.recipes
     with_objects = any(image.labels.objects for image in content.images)
-    for problem in check_recipes(read.manifest.augment.recipes, with_objects=with_objects):
-        yield read.problem(("augment", "recipes", *problem.field), problem.message)
+    problems = check_recipes(recipes, with_objects=with_objects)
+    wrong = {problem.field[0] for problem in problems}
+    if read.knows(("augment", "variants")) and read.knows(("stylize",)):
+        right = {name: steps for name, steps in recipes.items() if name not in wrong}
+        problems += too_large_crops(_applied(read, right, content), _most_sizes(read))
+    for problem in problems:
+        yield _of_recipe(read, problem)
+
+
+def _applied(read: ReadManifest, recipes: Recipes, content: ListedContent) -> Recipes:
+    """All of the recipes, or none, where no image has variants."""
+    variants, augments = read.manifest.augment.variants, read.manifest.augments
+    has_images = not content.images or any(augments(one.split) for one in content.images)
+    has_variants = variants.original or (variants.stylized and read.manifest.styles)
+    return recipes if has_images and has_variants else {}
+
+
+def _most_sizes(read: ReadManifest) -> list[tuple[int, int]]:
+    """One that no image exceeds, whatever the photographs are; none for an unknown preset."""
+    try:
+        long_side_px = output_size(read)
+    except ValueError:  # told with its field
+        return []
+    return [(long_side_px, long_side_px)]
+
+
+def _of_recipe(read: ReadManifest, problem: RecipeProblem) -> Problem:
+    return read.problem(("augment", "recipes", *problem.field), problem.message)
 
 
 def _of_stylize(read: ReadManifest) -> Iterator[Problem]:
@@ -220,6 +250,10 @@ def prepare(
     with closing(FactsCache(known, max_pixels)) as facts:
         places = None if among is None else among(content.images)
         plan = Plan(read, content, engine, facts, on_file, places)
+    if among is None:
+        recipes = _applied(read, read.manifest.augment.recipes, content)
+        if problems := too_large_crops(recipes, plan.augmented_sizes()):
+            raise ManifestError([_of_recipe(read, problem) for problem in problems])
     devices = choose_devices() if stylizer else [choose_device()]
     lanes = choose_lanes(devices[0], output_size(read), cores_each(len(devices)))
     slots = threading.Semaphore(lanes.count)

@@ -216,9 +216,7 @@ class Plan:
             if index in self._first_place:
                 continue
             content, facts = self.content[index], self._content_facts[index]
-            width = height = 0
-            if facts.width:
-                width, height = fit_within(facts.width, facts.height, self.engine.size)
+            width, height = self._size(facts)
             shared = self._shared(content, self._labels_ids[index])
             content_sha256 = known_by(facts.sha256, content.name)
             for base_id, style, strength in self._bases_of(index, content, content_sha256):
@@ -246,6 +244,17 @@ class Plan:
             if content.labels.semantic_mask:
                 folders.add(f"{content.split}/masks/{inside}")
         return folders
+
+    def augmented_sizes(self) -> set[tuple[int, int]]:
+        """(width, height) at the output size of the images that get variants and are readable."""
+        augmented = (i for i in self._places if self.manifest.augments(self.content[i].split))
+        return {self._size(self._content_facts[i]) for i in augmented} - {(0, 0)}
+
+    def _size(self, facts: Facts) -> tuple[int, int]:
+        """(width, height) at the output size; (0, 0) where the header is unusable."""
+        if not facts.width:
+            return 0, 0
+        return fit_within(facts.width, facts.height, self.engine.size)
 
     def _check_lineage(self) -> None:
         def relatives_of(split: str) -> Iterator[Relative]:

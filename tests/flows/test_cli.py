@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -95,6 +96,31 @@ def test_validate_invents_no_problem_of_what_has_a_wrong_field(job: JobFolder) -
             "unknown field" in one or "is required" in one for one in result.output.splitlines()
         )
         assert f"x_{line[:-1]}: unknown field" in result.output
+
+
+def test_a_crop_larger_than_every_image_is_refused_before_anything_is_made(job: JobFolder) -> None:
+    def cut(height: int, **changes: Any) -> None:
+        recipes = {"cut": [{"RandomCrop": {"height": height, "width": 8}}]}
+        job.write(augment={"recipes": recipes} | changes)
+
+    cut(49)
+    for command in ("validate", "plan", "run"):
+        status, output = said(command, job.manifest)
+        assert status == 2
+        assert "augment.recipes.cut[0].RandomCrop: RandomCrop needs images of 8x49 px" in output
+        assert "none has more than 48x48 px" in output
+    cut(48)  # long sides are 48 px: of which photographs is not known to `validate`
+    assert said("validate", job.manifest) == (0, f"{job.manifest}: valid")
+    for command in ("plan", "run"):
+        status, output = said(command, job.manifest)
+        assert status == 2
+        assert "needs images of 8x48 px" in output
+    assert not job.out.exists() or not list(job.out.glob("*.json"))
+    cut(49, variants={"original": 0, "stylized": 0})
+    assert said("validate", job.manifest)[0] == said("plan", job.manifest)[0] == 0
+    photo(70, 20, 48).save(job.folder / "photos" / "cat" / "high.png")
+    cut(48)
+    assert said("plan", job.manifest)[0] == 0
 
 
 def test_run_refuses_a_wrong_manifest_before_it_starts_anything(job: JobFolder) -> None:
