@@ -204,15 +204,17 @@ def _listed(read: ReadManifest) -> tuple[ListedContent, list[Problem]]:
 
 def _read_and_written(read: ReadManifest, out: Place) -> Iterator[Problem]:
     """Folders whose images are read and below which the output would go."""
-    for kind, entries in (("content", read.manifest.content), ("styles", read.manifest.styles)):
-        for index, entry in enumerate(entries):
-            folder = read.resolve(entry.path)
-            if read.knows((kind, index)) and _is_inside(out, folder):
-                message = (
-                    f"{out} is inside {folder}, whose images are {kind}: the next run would take "
-                    "its own images for new ones; expected a folder outside"
-                )
-                yield read.problem(("output", "path"), message)
+    manifest = read.manifest
+    paths = [("content", index, one.path) for index, one in enumerate(manifest.content)]
+    paths += [("styles", index, one.path) for index, one in enumerate(manifest.styles)]
+    for kind, index, path in paths:
+        folder = read.resolve(path)
+        if read.knows((kind, index)) and _is_inside(out, folder):
+            message = (
+                f"{out} is inside {folder}, whose images are {kind}: the next run would take "
+                "its own images for new ones; expected a folder outside"
+            )
+            yield read.problem(("output", "path"), message)
 
 
 def _is_inside(out: Place, folder: Place) -> bool:
