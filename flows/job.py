@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from upath import UPath
 
-from augment.recipes import check_recipes
+from augment.crops import too_large_crops
+from augment.recipes import RecipeProblem, Step, check_recipes
 from flows.engine import (
     Lanes,
     choose_device,
@@ -32,7 +33,7 @@ from manifests.errors import ManifestError, Problem
 from manifests.facts import FactsCache
 from manifests.ledger import Ledger
 from manifests.plan import Engine, Plan
-from manifests.reading import ReadManifest
+from manifests.reading import ReadManifest, UnusableManifest
 from manifests.sources import ContentImage, ListedContent, list_content, list_styles, listed_pairs
 from manifests.storage import Place, local_folder, normal
 from manifests.stores import check_store
@@ -40,6 +41,8 @@ from nst_core import EncoderUnavailable, Stylizer
 from nst_core.loading import check_weights
 
 _FACTS = "files.sqlite"
+
+Recipes = Mapping[str, Sequence[Step]]
 
 
 @dataclass(frozen=True)
@@ -87,38 +90,88 @@ def check_manifest(read: ReadManifest) -> ListedContent:
         ManifestError: with every problem that can be found without hashing an image or loading an
             encoder.
     """
-    manifest = read.manifest
+    content, problems = _looked_through(read)
+    if problems:
+        raise ManifestError(problems)
+    return content
+
+
+def every_problem(error: ManifestError) -> tuple[Problem, ...]:
+    """Those of the error, and what is wrong with the rest of a manifest that has wrong values."""
+    rest = error.rest if isinstance(error, UnusableManifest) else None
+    return (*error.problems, *(() if rest is None else _looked_through(rest)[1]))
+
+
+def _looked_through(read: ReadManifest) -> tuple[ListedContent, list[Problem]]:
+    """(content, everything that is wrong with what is known of the manifest)."""
     content, of_listings = _listed(read)
+    problems = [*_of_recipes(read, content)]
+    if read.knows(("stylize",)):
+        problems += _of_stylize(read)
+    if read.knows(("output",)):
+        problems += _of_output(read)
+    return content, problems + of_listings
+
+
+def _of_recipes(read: ReadManifest, content: ListedContent) -> Iterator[Problem]:
+    recipes = read.manifest.augment.recipes
     with_objects = any(image.labels.objects for image in content.images)
-    problems = [
-        read.problem(("augment", "recipes", *problem.field), problem.message)
-        for problem in check_recipes(manifest.augment.recipes, with_objects=with_objects)
-    ]
+    problems = check_recipes(recipes, with_objects=with_objects)
+    wrong = {problem.field[0] for problem in problems}
+    if read.knows(("augment", "variants")) and read.knows(("stylize",)):
+        right = {name: steps for name, steps in recipes.items() if name not in wrong}
+        problems += too_large_crops(_applied(read, right, content), _most_sizes(read))
+    for problem in problems:
+        yield _of_recipe(read, problem)
+
+
+def _applied(read: ReadManifest, recipes: Recipes, content: ListedContent) -> Recipes:
+    """All of the recipes, or none, where no image has variants."""
+    variants, augments = read.manifest.augment.variants, read.manifest.augments
+    has_images = not content.images or any(augments(one.split) for one in content.images)
+    has_variants = variants.original or (variants.stylized and read.manifest.styles)
+    return recipes if has_images and has_variants else {}
+
+
+def _most_sizes(read: ReadManifest) -> list[tuple[int, int]]:
+    """One that no image exceeds, whatever the photographs are; none for an unknown preset."""
+    try:
+        long_side_px = output_size(read)
+    except ValueError:  # told with its field
+        return []
+    return [(long_side_px, long_side_px)]
+
+
+def _of_recipe(read: ReadManifest, problem: RecipeProblem) -> Problem:
+    return read.problem(("augment", "recipes", *problem.field), problem.message)
+
+
+def _of_stylize(read: ReadManifest) -> Iterator[Problem]:
+    manifest = read.manifest
     weights = weights_file(read) if manifest.styles else None
     try:
         check_weights(manifest.stylize.encoder, weights)
     except (ValueError, EncoderUnavailable) as error:
         field, _, message = str(error).partition(": ")
-        problems.append(read.problem(("stylize", field), message))
+        yield read.problem(("stylize", field), message)
     try:
         manifest_preset(read)
     except ValueError as error:
         name = str(error).partition(":")[0].partition(" ")[0]
         known = name in manifest.stylize.override
         place = ("stylize", "override", name) if known else ("stylize", name)
-        problems.append(read.problem(place, str(error)))
+        yield read.problem(place, str(error))
+
+
+def _of_output(read: ReadManifest) -> Iterator[Problem]:
     out = output_folder(read)
     try:
         check_output(out)
     except ValueError as error:
-        problems.append(read.problem(("output", "path"), str(error)))
+        yield read.problem(("output", "path"), str(error))
     except OSError as error:
-        why = f"{error.filename}: {error.strerror}"
-        problems.append(read.problem(("output", "path"), why))
-    problems += of_listings + list(_read_and_written(read, out))
-    if problems:
-        raise ManifestError(problems)
-    return content
+        yield read.problem(("output", "path"), f"{error.filename}: {error.strerror}")
+    yield from _read_and_written(read, out)
 
 
 def check_output(out: Place) -> None:
@@ -151,15 +204,17 @@ def _listed(read: ReadManifest) -> tuple[ListedContent, list[Problem]]:
 
 def _read_and_written(read: ReadManifest, out: Place) -> Iterator[Problem]:
     """Folders whose images are read and below which the output would go."""
-    for kind, entries in (("content", read.manifest.content), ("styles", read.manifest.styles)):
-        for entry in entries:
-            folder = read.resolve(entry.path)
-            if _is_inside(out, folder):
-                message = (
-                    f"{out} is inside {folder}, whose images are {kind}: the next run would take "
-                    "its own images for new ones; expected a folder outside"
-                )
-                yield read.problem(("output", "path"), message)
+    manifest = read.manifest
+    paths = [("content", index, one.path) for index, one in enumerate(manifest.content)]
+    paths += [("styles", index, one.path) for index, one in enumerate(manifest.styles)]
+    for kind, index, path in paths:
+        folder = read.resolve(path)
+        if read.knows((kind, index)) and _is_inside(out, folder):
+            message = (
+                f"{out} is inside {folder}, whose images are {kind}: the next run would take "
+                "its own images for new ones; expected a folder outside"
+            )
+            yield read.problem(("output", "path"), message)
 
 
 def _is_inside(out: Place, folder: Place) -> bool:
@@ -197,6 +252,10 @@ def prepare(
     with closing(FactsCache(known, max_pixels)) as facts:
         places = None if among is None else among(content.images)
         plan = Plan(read, content, engine, facts, on_file, places)
+    if among is None:
+        recipes = _applied(read, read.manifest.augment.recipes, content)
+        if problems := too_large_crops(recipes, plan.augmented_sizes()):
+            raise ManifestError([_of_recipe(read, problem) for problem in problems])
     devices = choose_devices() if stylizer else [choose_device()]
     lanes = choose_lanes(devices[0], output_size(read), cores_each(len(devices)))
     slots = threading.Semaphore(lanes.count)

@@ -7,6 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# Where in a manifest: keys, and numbers in lists.
+Field = tuple[str | int, ...]
+
 # What differs between two problems of one kind: numbers, paths, what is quoted.
 _PARTICULARS = re.compile(r"'[^']*'|\"[^\"]*\"|\S*/\S*|\d+")
 # Characters of a message that say of what kind it is; the search above takes the square of them.

@@ -25,6 +25,11 @@ def digest(*parts: Any) -> str:
     return _id_of(canonical_json(parts))
 
 
+def known_by(sha256: bytes, name: str) -> bytes:
+    """What ids have of a file: of one that cannot be read its name, for there may be several."""
+    return sha256 or hashlib.sha256(canonical_json(["unreadable", name]).encode()).digest()
+
+
 def source_id(content_sha256: bytes) -> str:
     """Id of a content image: the same bytes are the same source, wherever they lie."""
     return digest("source", content_sha256.hex())

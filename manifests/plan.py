@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
 import re
 import sys
 from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -19,6 +18,7 @@ from manifests.hashes import first_bytes, repeated
 from manifests.identity import (
     canonical_json,
     digest,
+    known_by,
     pair_id,
     seed_of,
     short_id,
@@ -28,10 +28,10 @@ from manifests.identity import (
 from manifests.images import fit_within
 from manifests.labels import Object
 from manifests.lineage import LineageError, Relative, check_lineage
-from manifests.pairing import RandomStyles
+from manifests.pairing import PairedStyles
 from manifests.reading import ReadManifest
 from manifests.schema import Manifest
-from manifests.sources import ContentImage, ListedContent, StyleImage, list_styles, listed_pairs
+from manifests.sources import ContentImage, ListedContent, StyleImage, list_styles
 
 Kind = Literal["original", "augmented", "stylized", "stylized_augmented"]
 
@@ -164,10 +164,9 @@ class Plan:
         for index, found in zip(self._places, read_now):
             self._content_facts[index] = found
         self._check_lineage()
-        self._style_facts = list(facts.of_files((s.file for s in self.styles), on_file))
+        style_facts = list(facts.of_files((s.file for s in self.styles), on_file))
         self._style_sha256 = [
-            _known_by(found.sha256, style.name)
-            for found, style in zip(self._style_facts, self.styles)
+            known_by(found.sha256, style.name) for found, style in zip(style_facts, self.styles)
         ]
         planned = [self.content[index] for index in self._places]
         self._mask_sha256 = _mask_sha256(planned, facts, on_file)
@@ -175,8 +174,9 @@ class Plan:
         for index, one in zip(self._places, planned):
             self._labels_ids[index] = _labels_id(one, self._mask_sha256.get(one.file))
         self._first_place = self._twins()
-        self._first_style = _first_of_each(self._style_sha256)
-        self._styles_of = self._pairing()
+        self._paired = PairedStyles(
+            read, self.content, self._content_facts, self._first_place, self.styles, style_facts
+        )
         self._parameters = stylize_parameters(self.manifest, engine)
         self._canonical_parameters: dict[float, str] = {}
         self._canonical_recipes = {
@@ -197,7 +197,7 @@ class Plan:
 
         Content has to have its name, class, labels and split in common, too.
         """
-        return len(self._first_place) + len(self.styles) - len(self._different_styles())
+        return len(self._first_place) + len(self.styles) - len(self._paired.different)
 
     def only(self, variant_ids: Set[str]) -> Plan:
         """This plan, of which nothing but these variants is to be made."""
@@ -216,11 +216,9 @@ class Plan:
             if index in self._first_place:
                 continue
             content, facts = self.content[index], self._content_facts[index]
-            width = height = 0
-            if facts.width:
-                width, height = fit_within(facts.width, facts.height, self.engine.size)
+            width, height = self._size(facts)
             shared = self._shared(content, self._labels_ids[index])
-            content_sha256 = _known_by(facts.sha256, content.name)
+            content_sha256 = known_by(facts.sha256, content.name)
             for base_id, style, strength in self._bases_of(index, content, content_sha256):
                 variants = self._variants(base_id, content, shared, styled=style is not None)
                 while part := tuple(islice(variants, MAX_VARIANTS_PER_BASE)):
@@ -246,6 +244,17 @@ class Plan:
             if content.labels.semantic_mask:
                 folders.add(f"{content.split}/masks/{inside}")
         return folders
+
+    def augmented_sizes(self) -> set[tuple[int, int]]:
+        """(width, height) at the output size of the images that get variants and are readable."""
+        augmented = (i for i in self._places if self.manifest.augments(self.content[i].split))
+        return {self._size(self._content_facts[i]) for i in augmented} - {(0, 0)}
+
+    def _size(self, facts: Facts) -> tuple[int, int]:
+        """(width, height) at the output size; (0, 0) where the header is unusable."""
+        if not facts.width:
+            return 0, 0
+        return fit_within(facts.width, facts.height, self.engine.size)
 
     def _check_lineage(self) -> None:
         def relatives_of(split: str) -> Iterator[Relative]:
@@ -275,31 +284,15 @@ class Plan:
                     twins[index] = first[made]
         return twins
 
-    def _different_styles(self) -> Sequence[int]:
-        """Places of the styles that are paired; those that are named one by one may be equal."""
-        places = range(len(self.styles))
-        named = self.manifest.pairing.strategy in ("zip", "listed")
-        return places if named else self._each_once(places)
-
-    def _each_once(self, styles: Iterable[int]) -> Sequence[int]:
-        """Of styles with the same bytes the first."""
-        named: dict[int, int] = {}
-        for style in styles:
-            named.setdefault(self._first_style[style], style)
-        return tuple(named.values())
-
-    def _augmented(self, content: ContentImage) -> bool:
-        return content.split in self.manifest.output.splits
-
     def _bases_of(
         self, index: int, content: ContentImage, content_sha256: bytes
     ) -> Iterator[tuple[str, int | None, float]]:
         original = digest("content", content_sha256.hex(), self.engine.size)
-        if not self._augmented(content):
+        if not self.manifest.augments(content.split):
             yield original, None, 0.0
             return
         yield original, None, 0.0
-        for style in self._styles_of(index):
+        for style in self._paired.of(index):
             style_sha256 = self._style_sha256[style]
             strength = self._strength(content_sha256, style_sha256)
             if strength not in self._canonical_parameters:
@@ -325,10 +318,10 @@ class Plan:
         self, base_id: str, content: ContentImage, shared: _Shared, styled: bool
     ) -> Iterator[Variant]:
         augment, seed = self.manifest.augment, self.manifest.seed
-        if styled or augment.include_original or not self._augmented(content):
+        if styled or augment.include_original or not self.manifest.augments(content.split):
             plain = variant_id(base_id, "null", 0, None, shared.output)
             yield shared.variant(plain, None, 0, "stylized" if styled else "original")
-        if not self._augmented(content):
+        if not self.manifest.augments(content.split):
             return
         count = augment.variants.stylized if styled else augment.variants.original
         kind: Kind = "stylized_augmented" if styled else "augmented"
@@ -362,60 +355,6 @@ class Plan:
             if category.name in posed:
                 yield [category.name, category.flip_idx]
 
-    def _pairing(self) -> Callable[[int], Sequence[int]]:
-        pairing, styles = self.manifest.pairing, self.styles
-        if not styles:
-            return lambda content: ()
-        different = self._different_styles()
-        if pairing.strategy == "random":
-            drawn = RandomStyles(
-                [self._style_facts[style].sha256 for style in different],
-                [styles[style].weight for style in different],
-                pairing.styles_per_content,
-                self.manifest.seed,
-            )
-            return lambda content: [
-                different[style] for style in drawn.draw(self._content_facts[content].sha256)
-            ]
-        if pairing.strategy == "all":
-            return lambda content: different
-        if pairing.strategy == "zip":
-            return self._zipped()
-        return self._listed()
-
-    def _zipped(self) -> Callable[[int], Sequence[int]]:
-        places = [i for i, content in enumerate(self.content) if self._augmented(content)]
-        if len(places) != len(self.styles):
-            message = (
-                f"zip needs as many styles as content images in the augmented splits, got "
-                f"{len(self.styles)} styles and {len(places)} content images"
-            )
-            raise ManifestError([self.read.problem(("pairing", "strategy"), message)])
-        styles_of: dict[int, list[int]] = {}
-        for style, content in enumerate(places):
-            styles_of.setdefault(self._first_place.get(content, content), []).append(style)
-        return lambda content: self._each_once(styles_of[content])
-
-    def _listed(self) -> Callable[[int], Sequence[int]]:
-        first = self._first_place
-        content_index = {content.file: first.get(i, i) for i, content in enumerate(self.content)}
-        style_index = {style.file: i for i, style in enumerate(self.styles)}
-        styles_of: dict[int, list[int]] = {}
-        problems = []
-        for content, style in listed_pairs(self.read):
-            for file, known, what in (
-                (content, content_index, "content"),
-                (style, style_index, "styles"),
-            ):
-                if file not in known:
-                    message = f"{file} is not among the images of {what}"
-                    problems.append(self.read.problem(("pairing", "pairs"), message))
-            if content in content_index and style in style_index:
-                styles_of.setdefault(content_index[content], []).append(style_index[style])
-        if problems:
-            raise ManifestError(problems)
-        return lambda content: self._each_once(styles_of.get(content, ()))
-
 
 def stylize_parameters(manifest: Manifest, engine: Engine) -> dict[str, Any]:
     """All resolved stylize parameters, as in the id of a pair, but for its strength."""
@@ -426,17 +365,6 @@ def stylize_parameters(manifest: Manifest, engine: Engine) -> dict[str, Any]:
     if manifest.fidelity.min:
         parameters["fidelity"] = manifest.fidelity.model_dump()
     return parameters
-
-
-def _known_by(sha256: bytes, name: str) -> bytes:
-    """What ids have of a file: of one that cannot be read its name, for there may be several."""
-    return sha256 or hashlib.sha256(canonical_json(["unreadable", name]).encode()).digest()
-
-
-def _first_of_each(sha256: Iterable[bytes]) -> list[int]:
-    """For each hash the place of the first that is the same."""
-    first: dict[bytes, int] = {}
-    return [first.setdefault(one, place) for place, one in enumerate(sha256)]
 
 
 def _mask_sha256(

@@ -12,12 +12,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from yaml.composer import ComposerError
 
-from manifests.errors import ManifestError, Problem
+from manifests.errors import Field, ManifestError, Problem
 from manifests.schema import Manifest, Pair
 from manifests.storage import Place, is_url, place
 from manifests.stores import opened
-
-Field = tuple[str | int, ...]
+from manifests.usable import usable
 
 # So much is read in ten seconds, whatever it is.
 _BIGGEST_MANIFEST_BYTES = 2**20
@@ -54,11 +53,13 @@ class ReadManifest:
 
     Attributes:
         folder: relative paths of the manifest are relative to it.
+        unknown: parts of which something is wrong in the file; `manifest` has others there.
     """
 
     manifest: Manifest
     file: Path
     lines: Mapping[Field, int]
+    unknown: frozenset[Field] = frozenset()
 
     @property
     def folder(self) -> Path:
@@ -72,6 +73,16 @@ class ReadManifest:
     def resolve(self, path: str) -> Place:
         """The place that `path`, or a URL, means in this manifest."""
         return place(path, self.folder)
+
+    def knows(self, field: Field) -> bool:
+        """Whether the field, and what it is in, are as the file has them."""
+        return not any(field[:end] in self.unknown for end in range(len(field) + 1))
+
+
+class UnusableManifest(ManifestError):
+    """Values of a manifest are wrong; `rest` is what of it may be looked at all the same."""
+
+    rest: ReadManifest | None = None  # once pickled
 
 
 def read_manifest(file: Path) -> ReadManifest:
@@ -101,20 +112,36 @@ def manifest_of(values: Any, file: Path, lines: Mapping[Field, int] = _NO_LINES)
     """A manifest of plain values, which are in a file or are to be.
 
     Raises:
-        ManifestError: with every problem found.
+        UnusableManifest: with every problem found.
     """
+    problems: list[Problem] = []
+    wrong: set[Field] = set()
     try:
-        manifest = Manifest.model_validate(values)
+        read = ReadManifest(Manifest.model_validate(values), file, lines)
     except ValidationError as error:
-        raise ManifestError(_problems(error, str(file), lines)) from None
-    read = ReadManifest(manifest, file, lines)
-    if wrong := list(_unusable_urls(read)):
-        raise ManifestError(wrong)
+        messages = _messages(error, lines)
+        problems += _problems(messages, str(file), lines)
+        wrong.update(messages)
+        read = _rest(values, wrong, file, lines)
+    for field, message in _unusable_urls(read):
+        problems.append(read.problem(field, message))
+        wrong.add(field)
+    if problems:
+        unusable = UnusableManifest(problems)
+        unusable.rest = _rest(values, wrong, file, lines)
+        raise unusable
     return read
 
 
-def _unusable_urls(read: ReadManifest) -> Iterator[Problem]:
-    """URLs of stores that there are not, or whose package is missing."""
+def _rest(
+    values: Any, wrong: Iterable[Field], file: Path, lines: Mapping[Field, int]
+) -> ReadManifest:
+    manifest, unknown = usable(values, wrong)
+    return ReadManifest(manifest, file, lines, unknown)
+
+
+def _unusable_urls(read: ReadManifest) -> Iterator[tuple[Field, str]]:
+    """URLs of stores that there are not, or whose package is missing, and what is wrong."""
     manifest = read.manifest
     paths: list[tuple[Field, str | None]] = [(("output", "path"), manifest.output.path)]
     for index, content in enumerate(manifest.content):
@@ -131,10 +158,10 @@ def _unusable_urls(read: ReadManifest) -> Iterator[Problem]:
         try:
             read.resolve(path or "")
         except ValueError as error:
-            yield read.problem(field, str(error))
+            yield field, str(error)
     weights = manifest.stylize.weights
     if weights and is_url(weights):
-        yield read.problem(("stylize", "weights"), f"expected a local file, got {weights!r}")
+        yield ("stylize", "weights"), f"expected a local file, got {weights!r}"
 
 
 def parse_yaml(file: Place) -> yaml.Node | None:
@@ -225,12 +252,19 @@ def _dotted(field: Field) -> str:
     return text.removeprefix(".")
 
 
-def _problems(error: ValidationError, file: str, lines: Mapping[Field, int]) -> list[Problem]:
-    """One problem a field, in the file's order; of nested ones the innermost, which says most."""
+def _messages(error: ValidationError, lines: Mapping[Field, int]) -> dict[Field, str]:
+    """What is wrong with each field, the first that pydantic says of it."""
     messages: dict[Field, str] = {}
     for one in error.errors(include_url=False):
         field = _field_of(one["loc"], lines)
         messages.setdefault(field, _message(one, field))
+    return messages
+
+
+def _problems(
+    messages: Mapping[Field, str], file: str, lines: Mapping[Field, int]
+) -> list[Problem]:
+    """One problem a field, in the file's order; of nested ones the innermost, which says most."""
     outer = {field[:end] for field in messages for end in range(len(field))}
     problems = [
         Problem(file, _line(lines, field), _dotted(field), message)

@@ -88,6 +88,15 @@ def check_pattern(pattern: object) -> object:
     return pattern
 
 
+def check_steps(steps: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+    """The steps of a recipe, each one transform with its arguments."""
+    if not steps or any(len(step) != 1 for step in steps):
+        raise ValueError(
+            "expected a list of {Transform: {argument: value}}, one transform an entry"
+        )
+    return steps
+
+
 def check_one_or_several(value: object) -> object:
     """One name, or a list of them."""
     return (value,) if isinstance(value, str) else value
@@ -112,9 +121,8 @@ ColorWay = Annotated[
     WithJsonSchema(json_values.COLOR_WAY),
 ]
 Override = Annotated[dict[str, Any], WithJsonSchema(json_values.OVERRIDE)]
-Recipes = Annotated[
-    dict[PlainName, tuple[dict[str, dict[str, Any]], ...]], WithJsonSchema(json_values.RECIPES)
-]
+Steps = Annotated[tuple[dict[str, dict[str, Any]], ...], AfterValidator(check_steps)]
+Recipes = Annotated[dict[PlainName, Steps], WithJsonSchema(json_values.RECIPES)]
 OutputFormats = Annotated[
     tuple[OutputFormat, ...],
     Field(min_length=1),
@@ -287,17 +295,6 @@ class Augment(_Model):
     )
     variants: Variants = Variants()
 
-    @field_validator("recipes")
-    @classmethod
-    def _one_transform_an_entry(cls, recipes: dict[str, Any]) -> dict[str, Any]:
-        for name, steps in recipes.items():
-            if not steps or any(len(step) != 1 for step in steps):
-                raise ValueError(
-                    f"recipe {name}: expected a list of {{Transform: {{argument: value}}}}, "
-                    "one transform an entry"
-                )
-        return recipes
-
 
 class ImageFormat(_Model):
     """How images are encoded."""
@@ -353,3 +350,7 @@ class Manifest(_Model):
     fidelity: Fidelity = Fidelity()
     augment: Augment = Augment()
     output: Output
+
+    def augments(self, split: str) -> bool:
+        """Whether the images of a split get styles and variants; else they are copied."""
+        return split in self.output.splits

@@ -9,17 +9,19 @@ from functools import partial
 from pathlib import Path
 
 from manifests import tables
-from manifests.errors import ManifestError, Problem
+from manifests.errors import Field, ManifestError, Problem
 from manifests.labels import Category, Labels
 from manifests.listings import exists, files_below, forget_listings
 from manifests.readers.findings import Findings, Source
 from manifests.readers.formats import READERS, Reader, reader_of_dataset, reader_of_images
 from manifests.readers.masks import add_masks
-from manifests.reading import Field, ReadManifest
+from manifests.reading import ReadManifest
 from manifests.schema import Content, Style
 from manifests.storage import Place, beside, normal
 
 _PATTERN = re.compile(r"[*?\[{]")
+# Of images that two entries say something different of.
+_NAMED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ def list_content(read: ReadManifest) -> ListedContent:
     images: dict[str, ContentImage] = {}
     categories: dict[str, Category] = {}
     for index, entry in enumerate(read.manifest.content):
+        if not read.knows(("content", index)):
+            continue
         findings = _find(read, ("content", index), entry)
         problems += findings.problems
         for message in (
@@ -103,7 +107,8 @@ def _mirrors(category: Category) -> tuple[tuple[str, ...], tuple[int, ...]]:
 def _add_images(
     findings: Findings, entry: Content, images: dict[str, ContentImage]
 ) -> Iterator[str]:
-    """Each file once; yields what does not go together."""
+    """Each file once; yields what does not go together, all of a kind in one sentence."""
+    others: dict[str, list[str]] = {}
     for one in findings.images:
         image = ContentImage(
             one.file,
@@ -114,27 +119,36 @@ def _add_images(
             one.group or _group(entry.group, one.inside),
         )
         first = images.setdefault(one.file, image)
-        if message := _disagreement(image, first):
-            yield message
+        if disagreement := _disagreement(image, first):
+            kind, how = disagreement
+            others.setdefault(kind, []).append(image.name + how)
         elif image.group and not first.group:
             images[one.file] = replace(first, group=image.group)
+    for kind, named in others.items():
+        yield _of_all(kind, named)
 
 
-def _disagreement(image: ContentImage, first: ContentImage) -> str | None:
-    """What two entries say differently of one file."""
+def _disagreement(image: ContentImage, first: ContentImage) -> tuple[str, str] | None:
+    """What two entries say differently of one file: its kind, and how."""
     if first.group and image.group and first.group != image.group:
-        return f"{image.name} is in group {image.group} here, and also in group {first.group}"
-    if (first.split, first.labels) == (image.split, image.labels):
-        return None
-    if (first.split, first.labels.class_name) == (image.split, image.labels.class_name):
-        return f"{image.name} has other labels here than where it is named first"
-    return f"{image.name} is in {_belonging(image)}, and also in {_belonging(first)}"
+        return "group", f" ({image.group}, first {first.group})"
+    if first.split != image.split:
+        return "split", f" ({image.split}, first {first.split})"
+    if first.labels.class_name != image.labels.class_name:
+        here, there = (one.labels.class_name or "none" for one in (image, first))
+        return "class", f" ({here}, first {there})"
+    return None if first.labels == image.labels else ("set of labels", "")
 
 
-def _belonging(image: ContentImage) -> str:
-    """As "split val, class cat"."""
-    of_class = image.labels.class_name
-    return f"split {image.split}" + ("" if of_class is None else f", class {of_class}")
+def _of_all(kind: str, named: list[str]) -> str:
+    several = len(named) > 1
+    has = f"{len(named):,} images have" if several else "1 image has"
+    it_is = "they are" if several else "it is"
+    few = ", ".join(named[:_NAMED]) + (", …" if len(named) > _NAMED else "")
+    return (
+        f"{has} another {kind} here than where {it_is} named first: {few}; "
+        f"give each image one {kind}"
+    )
 
 
 def _group(pattern: str | None, inside: str) -> str:
@@ -153,6 +167,8 @@ def list_styles(read: ReadManifest) -> list[StyleImage]:
     problems: list[Problem] = []
     found: dict[str, StyleImage] = {}
     for index, entry in enumerate(read.manifest.styles):
+        if not read.knows(("styles", index)):
+            continue
         findings = _find(read, ("styles", index), entry)
         problems += findings.problems
         for one in findings.images:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import posixpath
@@ -19,11 +20,13 @@ import pyarrow.parquet as pq
 
 from manifests.ahead import THREADS
 from manifests.comparison import FilesOnDisk
-from manifests.durable import check_stays_inside, move
+from manifests.durable import LeadsOut, check_stays_inside, move
 from manifests.exporters.coco import coco_files, missing_coco_files
 from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
 from manifests.exporters.folder import BESIDE, EXPORT, has_export_beside, is_whole, path_beside
-from manifests.exporters.parquet import parquet_name
+from manifests.exporters.formats import formats_there
+from manifests.exporters.parquet import parquet_files, parquet_name
+from manifests.exporters.sums import has_sums, others
 from manifests.hashes import Hashes, hash_of, holds
 from manifests.images import MAX_PIXELS, SUFFIXES, UnusableImage, image_size
 from manifests.ledger import Ledger, LedgerError
@@ -41,6 +44,8 @@ _RUN_MENDS = "`gramflow run` with its manifest mends it"
 _MEND_FIRST = f"`gramflow verify --mend` sets it aside, then {_RUN_AGAIN}"
 # Not "unreadable": what a disk or a store refuses now may be whole.
 _OF_BYTES = frozenset({"damaged", "size"})
+# Of a file of an export.
+_CHANGED = "changed"
 _LOOK_AGAIN = "see to its disk or store, then `gramflow verify` again"
 
 
@@ -70,6 +75,7 @@ class Seen:
         files: hashes of the paths that rows name, relative to OUT.
         ids: hashes of their variant ids.
         counts: as dataset.json has them.
+        not_compared: formats of exports of which nobody knows what their files were.
     """
 
     images: int = 0
@@ -79,6 +85,7 @@ class Seen:
     counts: dict[str, Counter[str]] = field(
         default_factory=lambda: {name: Counter() for name in ("split", "kind", "class", "style")}
     )
+    not_compared: list[str] = field(default_factory=list)
 
     def add(self, split: str, row: Row, files: Iterable[str]) -> None:
         self.images += 1
@@ -151,27 +158,51 @@ def check_file(
 
 
 def set_aside(out: Place, finding: Finding) -> Finding | None:
-    """Move a file that is not what its row says out of the dataset, so that the next run makes it.
+    """Move a file that is not what it was written as out of the dataset, or out of an export of it.
 
     Returns:
-        the finding as it now is; None if it was of no such file, named as gramflow's are, or the
-        file was no more there.
+        the finding as it now is; None if it was of no such file, or the file was no more there. Of
+        the dataset's own only such go as are named as gramflow's are: the next run makes them.
 
     Raises:
-        LeadsOut: a link leads its folder out of the dataset.
+        LeadsOut: a link leads its folder out of the dataset, or of the export.
     """
+    if finding.kind == _CHANGED:
+        return _set_aside_of_export(out, finding)
     file = out / finding.file
     if finding.kind not in _OF_BYTES or not is_of_gramflow(file.name):
         return None
-    aside = out / ".gramflow" / "set_aside" / finding.file
-    for folder in (file.parent, aside.parent):
-        check_stays_inside(folder, out)
-    try:
-        move(file, aside)
-    except FileNotFoundError:  # moved before, for another row that names it
+    if not _moved_aside(file, out, out, finding.file):
         return None
     what = finding.message.removesuffix(_MEND_FIRST)
     return replace(finding, message=f"{what}set aside, and {_RUN_AGAIN}")
+
+
+def _set_aside_of_export(out: Place, finding: Finding) -> Finding | None:
+    first, _, below = finding.file.partition("/")
+    is_beside = first in {path_beside(out, format).name for format in BESIDE}
+    folder, inside = (out.with_name(first), below) if is_beside else (out, finding.file)
+    try:
+        if not _moved_aside(folder / inside, folder, out, f"exports/{finding.file}"):
+            return None
+    except OSError as error:
+        if error.errno == errno.EXDEV and not isinstance(error, LeadsOut):  # on another disk
+            return None
+        raise
+    what, _, mend = finding.message.partition("; ")
+    return replace(finding, message=f"{what}; set aside, and {mend}")
+
+
+def _moved_aside(file: Place, folder: Place, out: Place, inside: str) -> bool:
+    """Whether the file of `folder` is now among what is set aside."""
+    aside = out / ".gramflow" / "set_aside" / inside
+    check_stays_inside(file.parent, folder)
+    check_stays_inside(aside.parent, out)
+    try:
+        move(file, aside)
+    except FileNotFoundError:  # moved before, for another row that names it
+        return False
+    return True
 
 
 def _rows(dataset: FinishedDataset, split: str, seen: Seen) -> Iterator[Finding]:
@@ -285,12 +316,13 @@ def half_written(out: Place) -> list[Path]:
 
 
 def _exports(dataset: FinishedDataset, seen: Seen) -> Iterator[Finding]:
-    """Whether what else was written of the dataset is of as many images."""
+    """Whether what else was written of the dataset is of as many images, and as it was written."""
     for split in dataset.splits:
         file = dataset.out / parquet_name(split)
         if is_there(file):
             rows, images = _parquet_rows(file), seen.counts["split"][split]
-            yield from _other_export(file.name, rows, images, "imagefolder")
+            if rows is not None or not has_sums(dataset.out, "imagefolder"):
+                yield from _other_export(file.name, rows, images, "imagefolder")
     for format in BESIDE:
         if has_export_beside(dataset.out, format):
             folder = path_beside(dataset.out, format)
@@ -305,6 +337,22 @@ def _exports(dataset: FinishedDataset, seen: Seen) -> Iterator[Finding]:
     for format in BESIDE:
         if format in wanted and not has_export_beside(dataset.out, format):
             yield _again(path_beside(dataset.out, format).name, "is not there", format)
+    there = ["imagefolder"] if parquet_files(dataset.out) else []
+    for format in (*there, *formats_there(dataset.out)):
+        if has_sums(dataset.out, format):
+            yield from _other_bytes(dataset.out, format)
+        else:
+            seen.not_compared.append(format)
+
+
+def _other_bytes(out: Place, format: str) -> Iterator[Finding]:
+    folder = path_beside(out, format) if format in BESIDE else out
+    for other in others(out, format, folder):
+        if other.kind == "gone" and format != "imagefolder":
+            continue  # told by its name already
+        file = f"{folder.name}/{other.inside}" if format in BESIDE else other.inside
+        kind = _CHANGED if other.kind == "changed" else "export"
+        yield replace(_again(file, other.what, format), kind=kind)
 
 
 def _other_export(file: str, counted: int | None, images: int, format: str) -> Iterator[Finding]:

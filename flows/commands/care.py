@@ -209,11 +209,18 @@ def _summary(
     if as_json:
         again = None if sampled is None else asdict(sampled)
         there = {"images": seen.images, "objects": seen.objects, "sampled": again}
-        say_json({**there, "problems": dict(kinds), "set_aside": aside})
+        told = {"problems": dict(kinds), "set_aside": aside, "not_compared": seen.not_compared}
+        say_json(there | told)
         return
     _say_how_many_more(kinds)
     counts = {"image": seen.images, "object": seen.objects, "problem": kinds.total()}
     say(f"{out}: {', '.join(counted(count, noun) for noun, count in counts.items())}")
+    if seen.not_compared:
+        formats = " ".join(f"--format {format}" for format in seen.not_compared)
+        say(
+            f"bytes of {', '.join(seen.not_compared)} not compared: nothing says what they were; "
+            f"`gramflow export OUT {formats}` writes that too"
+        )
     if sampled is not None:
         say(str(sampled))
     if aside:

@@ -136,15 +136,14 @@ def plan(
 def validate(manifest: ManifestArgument) -> None:
     """Check the manifest, its recipes, lists and labels; show every problem found."""
     with one_sentence_errors():
-        from flows.job import check_manifest
+        from flows.job import check_manifest, every_problem
         from flows.label_range import out_of_range
         from flows.reading import read_for_run
 
-        read = read_for_run(manifest)
         try:
-            content = check_manifest(read)
+            content = check_manifest(read_for_run(manifest))
         except ManifestError as error:
-            complain(str(error), WRONG_USE)
+            complain("\n".join(map(str, every_problem(error))), WRONG_USE)
         for line in out_of_range(content):
             say(line)
         say(f"{manifest}: valid")

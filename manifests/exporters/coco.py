@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from manifests.durable import check_stays_inside, remove_durably, written_whole
 from manifests.exporters.finished import FinishedDataset, Row, objects_column_of
 from manifests.exporters.numbers import Numbers, clashing_numbers
+from manifests.exporters.sums import summed
 from manifests.exporters.written import Written
 from manifests.labels import Category
 from manifests.storage import Place
@@ -40,10 +41,14 @@ def write_coco(dataset: FinishedDataset) -> Written:
     written = Written("coco", folder / "instances_<split>.json")
     check_stays_inside(folder, dataset.out)
     category_ids = _category_ids(dataset.categories, written)
-    for split in dataset.splits:
-        clashing = clashing_numbers(_keys(dataset, split))
-        with written_whole(folder / _name(split), dataset.temporary_folder) as file:
-            _write_split(file, dataset, split, category_ids, Numbers(clashing), written)
+    with summed(dataset, "coco") as sums:
+        for split in dataset.splits:
+            numbers = Numbers(clashing_numbers(_keys(dataset, split)))
+            with (
+                written_whole(folder / _name(split), dataset.temporary_folder) as growing,
+                sums.of_growing(f"annotations/{_name(split)}", growing) as file,
+            ):
+                _write_split(file, dataset, split, category_ids, numbers, written)
     wanted = {_name(split) for split in dataset.splits}
     for old in coco_files(dataset.out):
         if old.name not in wanted:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from manifests.durable import write_whole
 from manifests.exporters.finished import FinishedDataset
 from manifests.exporters.parquet import parquet_name
+from manifests.exporters.sums import Sums
 from manifests.identity import canonical_json
 from manifests.names import extension_of
 from manifests.storage import Place
@@ -79,7 +80,7 @@ _BLOCK_BYTES = 1 << 20
 _DERIVED_FROM = ("content_path", "style_path", "source_id")
 
 
-def write_croissant(dataset: FinishedDataset) -> None:
+def write_croissant(dataset: FinishedDataset, sums: Sums) -> None:
     """Write croissant.json; metadata.jsonl and Parquet must be there."""
     described = {
         "@context": _CONTEXT,
@@ -96,6 +97,7 @@ def write_croissant(dataset: FinishedDataset) -> None:
     }
     text = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
     write_whole(dataset.out / "croissant.json", text.encode(), dataset.temporary_folder)
+    sums.add_bytes("croissant.json", text.encode())
 
 
 def _origin(dataset: FinishedDataset) -> Json:

@@ -25,6 +25,7 @@ from manifests.durable import (
     written_whole,
 )
 from manifests.exporters.finished import FinishedDataset, gone
+from manifests.exporters.sums import Sums, forget_sums, summed
 from manifests.exporters.written import Written
 from manifests.hashes import Hashes, hash_of, hashes_of, holds
 from manifests.ledger import json_line
@@ -64,6 +65,7 @@ class ExportFolder:
     written: Written
     begins_with: str
     write_file: Write
+    sums: Sums
     files: array[int] = field(default_factory=lambda: array("Q"))
     last: dict[str, bytes] = field(default_factory=dict)
     checked: set[str] = field(default_factory=set)
@@ -71,6 +73,7 @@ class ExportFolder:
     def write(self, inside: str, data: bytes) -> None:
         """Write a small file; it may take its name later than this returns."""
         self._keep(inside)
+        self.sums.add_bytes(inside, data)
         if inside == self.begins_with:
             self.last[inside] = data
         else:
@@ -80,16 +83,23 @@ class ExportFolder:
     def open(self, inside: str) -> Iterator[BinaryIO]:
         """Write a large file."""
         self._keep(inside)
-        with written_whole(self.path / inside, self.temporary_folder) as growing:
-            yield growing
+        with (
+            written_whole(self.path / inside, self.temporary_folder) as growing,
+            self.sums.of_growing(inside, growing) as summed_file,
+        ):
+            yield summed_file
 
-    def link(self, file: Place, inside: str) -> None:
+    def link(self, file: Place, inside: str, sha256: str) -> None:
         """Have a file of OUT in the export.
+
+        Args:
+            sha256: that its row says; empty where it says none.
 
         Raises:
             FileNotFoundError: saying how to mend it.
         """
         self._keep(inside)
+        self.sums.add(inside, sha256)
         try:
             self.write_file(self.path / inside, file)
         except FileNotFoundError:
@@ -141,10 +151,13 @@ def export_folder(dataset: FinishedDataset, format: str) -> Iterator[ExportFolde
     shutil.rmtree(temporary_folder, ignore_errors=True)
     _remove_what_is_read_first(path, format)
     try:
-        with written_together(path, temporary_folder) as write_file:
+        with (
+            summed(dataset, format) as sums,
+            written_together(path, temporary_folder) as write_file,
+        ):
             written = Written(format, path)
             begins_with = _BEGINS_WITH.get(format, "")
-            folder = ExportFolder(path, temporary_folder, written, begins_with, write_file)
+            folder = ExportFolder(path, temporary_folder, written, begins_with, write_file, sums)
             yield folder
         for inside, data in folder.last.items():
             write_whole(path / inside, data, temporary_folder)
@@ -162,6 +175,7 @@ def remove_export_beside(out: Place, format: str) -> None:
     """
     path = path_beside(out, format)
     _remove_what_is_read_first(path, format)
+    forget_sums(out, format)
     _remove_others(path, _MADE[format], hashes_of(()))
 
 

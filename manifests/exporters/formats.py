@@ -10,6 +10,7 @@ from manifests.exporters.finished import FinishedDataset, read_finished
 from manifests.exporters.folder import BESIDE, has_export_beside, remove_export_beside
 from manifests.exporters.imagefolder import write_imagefolder
 from manifests.exporters.parquet import parquet_files
+from manifests.exporters.sums import forget_sums
 from manifests.exporters.voc import write_voc
 from manifests.exporters.webdataset import write_webdataset
 from manifests.exporters.written import Written
@@ -66,5 +67,7 @@ def remove_exports(out: Place, formats: Sequence[str]) -> None:
     """
     for format in {*formats, *formats_there(out)} & set(BESIDE):
         remove_export_beside(out, format)
+    for format in ("imagefolder", "coco"):
+        forget_sums(out, format)
     for file in (*parquet_files(out), out / "croissant.json", *coco_files(out)):
         remove_durably(file)

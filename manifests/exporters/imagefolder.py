@@ -8,6 +8,7 @@ from typing import Any
 from manifests.exporters.croissant import write_croissant
 from manifests.exporters.finished import FinishedDataset, objects_column_of
 from manifests.exporters.parquet import write_parquet
+from manifests.exporters.sums import summed
 from manifests.exporters.written import Written
 
 _UNEVEN = (
@@ -18,8 +19,9 @@ _UNEVEN = (
 
 def write_imagefolder(dataset: FinishedDataset) -> Written:
     """Write OUT/metadata_<split>.parquet and OUT/croissant.json; metadata.jsonl is there."""
-    write_parquet(dataset)
-    write_croissant(dataset)
+    with summed(dataset, "imagefolder") as sums:
+        write_parquet(dataset, sums)
+        write_croissant(dataset, sums)
     written = Written("imagefolder", dataset.out)
     types: set[tuple[tuple[str, int], ...]] = set()
     for split in dataset.splits:

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from manifests.durable import remove_durably, written_whole
 from manifests.exporters.finished import FinishedDataset, Row
+from manifests.exporters.sums import Sums
 from manifests.storage import Place
 from manifests.stores import names_in
 
@@ -39,14 +40,15 @@ _OBJECTS = pa.struct(
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
-def write_parquet(dataset: FinishedDataset) -> None:
+def write_parquet(dataset: FinishedDataset, sums: Sums) -> None:
     """Write one file a split, all with the same columns."""
     schema = _schema(row for split in dataset.splits for row in dataset.rows(split))
     for split in dataset.splits:
         file = dataset.out / parquet_name(split)
         with (
             written_whole(file, dataset.temporary_folder) as growing,
-            pq.ParquetWriter(growing, schema, compression="zstd") as parquet,
+            sums.of_growing(file.name, growing) as summed_file,
+            pq.ParquetWriter(summed_file, schema, compression="zstd") as parquet,
         ):
             for rows in _batches(_flat(row, schema) for row in dataset.rows(split)):
                 parquet.write_table(pa.Table.from_pylist(rows, schema))

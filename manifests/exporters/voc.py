@@ -50,7 +50,8 @@ def _write_split(folder: ExportFolder, dataset: FinishedDataset, split: str) -> 
                 folder.written.notes[CLASSES_LEFT_OUT] += 1
             main.write(name)
             if mask := dataset.mask(split, row):
-                folder.link(mask, f"SegmentationClass/{stem}.png")
+                inside = f"SegmentationClass/{stem}.png"
+                folder.link(mask, inside, row.get("mask_sha256", ""))
                 if masked is None:
                     inside = f"ImageSets/Segmentation/{split}.txt"
                     masked = lists.enter_context(folder.open(inside))
@@ -61,7 +62,7 @@ def _write_image(folder: ExportFolder, dataset: FinishedDataset, split: str, row
     file, written = row["file_name"].rpartition("/")[2], folder.written
     if extension_of(file) != "jpg":
         written.notes[f"images are .{extension_of(file)}; some readers of VOC expect .jpg"] += 1
-    folder.link(dataset.image(split, row), f"JPEGImages/{file}")
+    folder.link(dataset.image(split, row), f"JPEGImages/{file}", row.get("sha256", ""))
     objects, moves = dataset.objects(row), moves_of(row)
     annotation = Element("annotation")
     _texts(annotation, folder=folder.path.name, filename=file)

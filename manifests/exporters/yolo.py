@@ -91,7 +91,7 @@ def _write_image(
 ) -> None:
     stem, file = stem_of(row["file_name"]), row["file_name"].rpartition("/")[2]
     written = folder.written
-    folder.link(dataset.image(split, row), f"images/{split}/{file}")
+    folder.link(dataset.image(split, row), f"images/{split}/{file}", row.get("sha256", ""))
     if dataset.mask(split, row):
         written.notes["semantic masks left out"] += 1
     if row.get("label"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -55,6 +56,71 @@ def test_validate_shows_every_problem_with_its_line(job: JobFolder) -> None:
         "8-bit images; did you mean Rotate?",
     ):
         assert place in output
+
+
+def test_validate_looks_at_the_rest_of_a_manifest_with_wrong_fields(job: JobFolder) -> None:
+    job.manifest.write_text(
+        "version: 1\n"
+        "name: small\n"
+        "content: [{path: photos, fromat: coco}, {path: nowhere}]\n"
+        "styles: [{path: 'odd://styles'}, {path: no_styles}]\n"
+        "stylize: {encoder: vgg91, strenght: 1}\n"
+        "augment:\n"
+        "  min_visability: 0.5\n"
+        "  recipes:\n"
+        "    a: [{Rotate: {limt: 3}}]\n"
+        "    b: []\n"
+        "output: {path: job.yaml}\n"
+    )
+    result = CliRunner().invoke(app, ["validate", str(job.manifest)])
+    places = [line.split("job.yaml:")[1].split(": ")[:2] for line in result.output.splitlines()]
+    assert places == [
+        ["3", "content[0].fromat"],
+        ["5", "stylize.strenght"],
+        ["7", "augment.min_visability"],
+        ["10", "augment.recipes.b"],
+        ["4", "styles[0].path"],
+        ["9", "augment.recipes.a[0].Rotate"],
+        ["11", "output.path"],
+        ["3", "content[1].path"],
+        ["4", "styles[1].path"],
+    ]
+
+
+def test_validate_invents_no_problem_of_what_has_a_wrong_field(job: JobFolder) -> None:
+    right = job.manifest.read_text()
+    for line in ("stylize:", "augment:", "output:", "pairing:", "content:", "styles:"):
+        job.manifest.write_text(right.replace(f"\n{line}", f"\nx_{line}"))
+        result = CliRunner().invoke(app, ["validate", str(job.manifest)])
+        assert all(
+            "unknown field" in one or "is required" in one for one in result.output.splitlines()
+        )
+        assert f"x_{line[:-1]}: unknown field" in result.output
+
+
+def test_a_crop_larger_than_every_image_is_refused_before_anything_is_made(job: JobFolder) -> None:
+    def cut(height: int, **changes: Any) -> None:
+        recipes = {"cut": [{"RandomCrop": {"height": height, "width": 8}}]}
+        job.write(augment={"recipes": recipes} | changes)
+
+    cut(49)
+    for command in ("validate", "plan", "run"):
+        status, output = said(command, job.manifest)
+        assert status == 2
+        assert "augment.recipes.cut[0].RandomCrop: RandomCrop needs images of 8x49 px" in output
+        assert "none has more than 48x48 px" in output
+    cut(48)  # long sides are 48 px: of which photographs is not known to `validate`
+    assert said("validate", job.manifest) == (0, f"{job.manifest}: valid")
+    for command in ("plan", "run"):
+        status, output = said(command, job.manifest)
+        assert status == 2
+        assert "needs images of 8x48 px" in output
+    assert not job.out.exists() or not list(job.out.glob("*.json"))
+    cut(49, variants={"original": 0, "stylized": 0})
+    assert said("validate", job.manifest)[0] == said("plan", job.manifest)[0] == 0
+    photo(70, 20, 48).save(job.folder / "photos" / "cat" / "high.png")
+    cut(48)
+    assert said("plan", job.manifest)[0] == 0
 
 
 def test_run_refuses_a_wrong_manifest_before_it_starts_anything(job: JobFolder) -> None:

@@ -117,6 +117,27 @@ def test_a_dataset_in_a_store_is_looked_after_as_on_a_disk(
     assert stored.folder.names("out/.gramflow/set_aside") == []
 
 
+def test_changed_files_of_exports_in_a_store_are_found_and_written_again(stored: Stored) -> None:
+    stored.write(output={"path": stored.out, "format": ["coco", "yolo", "webdataset"]})
+    stored.job.run()
+    status, output = said("verify", stored.out)
+    assert status == 0, output
+    assert "not compared" not in output
+    files = ["out/annotations/instances_train.json", "out.webdataset/train-000000.tar"]
+    files += stored.folder.names("out.yolo/images/train")[:1]
+    before = [stored.folder.read(file) for file in files]
+    for file in files:
+        stored.folder.write(file, b"damaged")
+    status, output = said("verify", stored.out, "--mend")
+    assert (status, output.count("its bytes are not those that were written; set aside")) == (1, 3)
+    for file in files:
+        aside = f"out/.gramflow/set_aside/exports/{file.removeprefix('out/')}"
+        assert stored.folder.read(aside) == b"damaged"
+    assert stored.job.run().made == 0
+    assert [stored.folder.read(file) for file in files] == before
+    assert said("verify", stored.out)[0] == 0
+
+
 def test_another_dataset_inside_one_in_a_store_is_left_alone(stored: Stored) -> None:
     stored.job.run()
     for name in stored.folder.names("out"):

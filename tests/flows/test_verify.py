@@ -127,6 +127,21 @@ def _copy_to(file: Path, target: Path) -> None:
     target.write_bytes(file.read_bytes())
 
 
+def _export(dataset: Dataset, pattern: str) -> Path:
+    """The first file of OUT.FORMAT/…"""
+    return min(dataset.job.folder.glob(f"out.{pattern}"))
+
+
+def _coco(dataset: Dataset) -> Path:
+    return dataset.out / "annotations" / "instances_train.json"
+
+
+def _edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
 DAMAGES: dict[str, tuple[Callable[[Dataset], Any], list[str]]] = {
     "an image is gone": (lambda d: _first(d).unlink(), ["missing"]),
     "an image is empty": (lambda d: os.truncate(_first(d), 0), ["damaged"]),
@@ -161,6 +176,32 @@ DAMAGES: dict[str, tuple[Callable[[Dataset], Any], list[str]]] = {
     ),
     "the Parquet file": (
         lambda d: os.truncate(d.out / "metadata_train.parquet", 100),
+        ["changed"],
+    ),
+    "one bit of croissant.json": (lambda d: _change_byte(d.out / "croissant.json"), ["changed"]),
+    "croissant.json": (lambda d: (d.out / "croissant.json").unlink(), ["export"]),
+    "one bit of the COCO file": (lambda d: _change_byte(_coco(d)), ["changed"]),
+    "labels of YOLO": (lambda d: _export(d, "yolo/labels/*/*.txt").write_text(""), ["changed"]),
+    "names of YOLO": (
+        lambda d: _edit(_export(d, "yolo/data.yaml"), "names:", "name:"),
+        ["changed"],
+    ),
+    "one bit of an image of an export": (
+        lambda d: _change_byte(_export(d, "yolo/images/*/*")),
+        ["changed"],
+    ),
+    "one bit of a mask of an export": (
+        lambda d: _change_byte(_export(d, "voc/SegmentationClass/*")),
+        ["changed"],
+    ),
+    "a box of VOC": (
+        lambda d: _edit(_export(d, "voc/Annotations/*"), "<xmin>", "<xmin>1"),
+        ["changed"],
+    ),
+    "a list of VOC": (lambda d: _export(d, "voc/ImageSets/Main/*").write_text("a\n"), ["changed"]),
+    "one bit of a shard": (lambda d: _change_byte(_export(d, "webdataset/*.tar")), ["changed"]),
+    "what the files of an export were": (
+        lambda d: (d.out / ".gramflow" / "exports" / "coco.sha256").write_text("?\n"),
         ["export"],
     ),
     "an image of an export": (
@@ -230,6 +271,74 @@ def test_what_is_damaged_is_set_aside_and_made_again(dataset: Dataset) -> None:
     assert dataset.job.run().made == 3
     assert dataset.job.images() == before
     assert dataset.kinds() == []
+
+
+def test_changed_files_of_exports_are_set_aside_and_written_again(dataset: Dataset) -> None:
+    patterns = ("yolo/labels/*/*.txt", "yolo/data.yaml", "voc/Annotations/*", "webdataset/*.tar")
+    files = [_coco(dataset), *(_export(dataset, pattern) for pattern in patterns)]
+    before = [file.read_bytes() for file in files]
+    for file in files:
+        _change_byte(file)
+    changed = [file.read_bytes() for file in files]
+    assert dataset.kinds() == ["changed"] * 5
+    status, output = finished("verify", dataset.out, "--mend")
+    assert status == 1, output
+    assert "5 files set aside" in output
+    assert (
+        "out.yolo/data.yaml: its bytes are not those that were written; set aside, and "
+        "`gramflow export OUT --format yolo` writes it again"
+    ) in output
+    aside = dataset.out / ".gramflow" / "set_aside" / "exports"
+    kept = [aside / "annotations" / files[0].name]
+    kept += [aside / file.relative_to(dataset.job.folder) for file in files[1:]]
+    assert [file.read_bytes() for file in kept] == changed
+    assert dataset.job.run().made == 0
+    assert [file.read_bytes() for file in files[:1]] == before[:1]
+    assert dataset.kinds() == []
+
+
+def test_nothing_outside_of_an_export_is_moved(dataset: Dataset) -> None:
+    mine = dataset.job.folder / "mine.txt"
+    mine.write_text("mine")
+    record = dataset.out / ".gramflow" / "exports" / "yolo.sha256"
+    record.write_text(f"{'0' * 64}  ../mine.txt\n")
+    assert dataset.kinds() == ["changed"]
+    with pytest.raises(LeadsOut):
+        _findings_set_aside(dataset)
+    assert mine.read_text() == "mine"
+
+
+def test_the_path_in_data_yaml_is_the_users_to_change(dataset: Dataset) -> None:
+    data_yaml = _export(dataset, "yolo/data.yaml")
+    lines = data_yaml.read_text().splitlines(keepends=True)
+    for path in (["path: /elsewhere\n"], []):
+        data_yaml.write_text("".join(path + [one for one in lines if "path:" not in one]))
+        assert dataset.kinds() == []
+
+
+def test_a_damaged_image_is_told_once_and_not_for_each_link_to_it(dataset: Dataset) -> None:
+    first = _first(dataset)
+    (link,) = dataset.job.folder.glob(f"out.yolo/images/*/{first.name}")
+    _change_byte(first)
+    _copy_to(first, link)
+    assert dataset.kinds() == ["damaged", "changed"]
+    link.unlink()
+    os.link(first, link)
+    assert dataset.kinds() == ["damaged"]
+
+
+def test_exports_of_before_are_not_compared_and_it_is_said(dataset: Dataset) -> None:
+    shutil.rmtree(dataset.out / ".gramflow" / "exports")
+    _change_byte(_coco(dataset))
+    status, output = finished("verify", dataset.out)
+    assert status == 0, output
+    assert "bytes of imagefolder, coco, yolo, voc, webdataset not compared: nothing says" in output
+    assert finished("export", dataset.out, "--format", "coco")[0] == 0
+    _change_byte(_coco(dataset))
+    _, output = finished("verify", dataset.out, "--json")
+    summary = json.loads(output.splitlines()[-1])
+    assert summary["not_compared"] == ["imagefolder", "yolo", "voc", "webdataset"]
+    assert summary["problems"] == {"changed": 1}
 
 
 def test_a_file_that_another_machine_made_again_has_its_own_row(dataset: Dataset) -> None:

@@ -61,6 +61,21 @@ def make_plan(tmp_path: Path) -> MakePlan:
     return make
 
 
+def ids(plan: Plan, *kinds: str) -> set[str]:
+    """Ids of all variants, or of those of some kinds."""
+    return {
+        variant.id
+        for base in plan.bases()
+        for variant in base.variants
+        if not kinds or base.kind(variant) in kinds
+    }
+
+
+def every_id(plan: Plan) -> list[str]:
+    """Ids of all variants, in order."""
+    return [variant.id for base in plan.bases() for variant in base.variants]
+
+
 def record(out: Path, chunk: Chunk, failed: tuple[str, ...] = ()) -> None:
     """Put a chunk on record as if it had been worked; `failed` are ids that failed."""
     done: list[Row] = []

@@ -71,7 +71,8 @@ def test_metadata_of_the_folder_and_of_its_folders_are_read(tmp_path: Path) -> N
     write(tmp_path, *rows[:2], {"file_name": "val/a.png", "label": "dog"})
     (problem,) = problems(tmp_path, ENTRY)
     assert problem.endswith(
-        "d/val/a.png is in split val, class cat, and also in split val, class dog"
+        "1 image has another class here than where it is named first: "
+        "d/val/a.png (cat, first dog); give each image one class"
     )
 
 

@@ -165,10 +165,10 @@ WRONG_LINE_5 = [
     ("augment: {variants: {original: -1}}", "augment.variants.original", "equal to 0, got -1"),
     ("augment: {variants: {original: 10001}}", "augment.variants.original", "equal to 10000"),
     ("augment: {recipes: {a b: [{Flip: {}}]}}", "augment.recipes.a b", "got 'a b'"),
-    ("augment: {recipes: {a: []}}", "augment.recipes", "recipe a: expected a list"),
+    ("augment: {recipes: {a: []}}", "augment.recipes.a", "expected a list of"),
     (
         "augment: {recipes: {a: [{Flip: {}, Turn: {}}]}}",
-        "augment.recipes",
+        "augment.recipes.a",
         "one transform an entry",
     ),
     ("augment: {recipes: {a: [Flip]}}", "augment.recipes.a[0]", "expected a valid dictionary"),

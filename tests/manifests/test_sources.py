@@ -114,15 +114,27 @@ def test_entries_without_images_are_all_named(folder: Path) -> None:
 def test_a_file_counts_once_and_cannot_be_in_two_splits(folder: Path) -> None:
     twice = content(folder, {"path": "p/b.png"}, {"path": "p/b.png"})
     assert len(twice) == 1
-    with pytest.raises(ManifestError, match=r"p/b\.png is in split val"):
+    with pytest.raises(ManifestError, match=r": p/b\.png \(val, first train\); give each"):
         content(folder, {"path": "p/b.png"}, {"path": "p/b.png", "split": "val"})
+
+
+def test_many_images_in_two_splits_are_told_in_one_sentence(folder: Path) -> None:
+    for number in range(12):
+        photo(number).save(folder / "p" / f"c{number:02}.png")
+    with pytest.raises(ManifestError) as error:
+        content(folder, {"path": "p/c*.png"}, {"path": "p/c*.png", "split": "val"})
+    (problem,) = error.value.problems
+    assert problem.field == "content[1].path"
+    assert problem.message.startswith("12 images have another split here than where they are")
+    assert problem.message.count("(val, first train)") == 10
+    assert problem.message.endswith("p/c09.png (val, first train), …; give each image one split")
 
 
 def test_the_group_of_a_file_is_that_of_the_entry_which_says_it(folder: Path) -> None:
     plain, grouped = {"path": "p/b.png"}, {"path": "p/b.png", "group": "^b"}
     for entries in ((plain, grouped), (grouped, plain), (grouped, dict(grouped))):
         assert [image.group for image in content(folder, *entries)] == ["b"]
-    with pytest.raises(ManifestError, match=r"p/b\.png is in group png here, and also in group b"):
+    with pytest.raises(ManifestError, match=r"p/b\.png \(png, first b\); give each"):
         content(folder, grouped, plain | {"group": "png$"})
 
 
