@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from watchfiles import watch
+from watchfiles import Change, watch
 
 from manifests.images import SUFFIXES
 from manifests.readers.folders import image_files
@@ -22,22 +22,15 @@ def settled_images(folder: Path, settle_s: float) -> Iterator[list[Path]]:
     """Images that came or changed, in groups that are whole; first those that are there already.
 
     A group is handed out when none of its images has changed for `settle_s`. Images that come while
-    the caller is busy with one are part of the next.
+    the caller is busy with one are part of the next. Of a folder that takes the place of `folder`
+    all images have come.
 
     Raises:
         ValueError: the folder is gone.
     """
-    moving: dict[str, _State] = dict.fromkeys(image_files(folder))
+    moving: dict[str, _State] = {}
     quiet_since = time.monotonic()
-    # Filtered here, for of a log that is written all the time it would hand out nothing at all.
-    for changes in watch(
-        folder,
-        watch_filter=None,
-        debounce=int(1000 * _LOOK_EVERY_S),
-        rust_timeout=int(1000 * _LOOK_EVERY_S),
-        yield_on_timeout=True,
-    ):
-        changed = {image for _, path in changes for image in _images(folder, path)}
+    for changed in _looks(folder):
         states = {image: _state(image) for image in moving.keys() | changed}
         if changed or states != moving:
             quiet_since = time.monotonic()
@@ -47,8 +40,43 @@ def settled_images(folder: Path, settle_s: float) -> Iterator[list[Path]]:
             moving = {}
             if settled:
                 yield settled
+
+
+def _looks(folder: Path) -> Iterator[set[str]]:
+    """The images that came or changed since the look before; all of a folder that is new there."""
+    while True:
         if not folder.is_dir():
             raise ValueError(f"{folder}: is no folder any more")
+        yield from _looks_until_replaced(folder)
+
+
+def _looks_until_replaced(folder: Path) -> Iterator[set[str]]:
+    watched = _identity(folder)
+    is_first = True
+    # Filtered here, for of a log that is written all the time it would hand out nothing at all.
+    for changes in watch(
+        folder,
+        watch_filter=None,
+        debounce=int(1000 * _LOOK_EVERY_S),
+        rust_timeout=int(1000 * _LOOK_EVERY_S),
+        yield_on_timeout=True,
+    ):
+        changed = {image for _, path in changes for image in _images(folder, path)}
+        # Listed once they are watched: none can come in between.
+        yield changed.union(image_files(folder)) if is_first else changed
+        is_first = False
+        # A folder made where one was deleted may have its number: only the event tells them apart.
+        if _identity(folder) != watched or (Change.deleted, str(folder)) in changes:
+            return
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Which folder a path leads to; None where it leads to none."""
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _images(folder: Path, path: str) -> Iterator[str]:

@@ -93,6 +93,25 @@ def test_images_of_a_folder_that_is_moved_there_are_found(
     assert _names(groups.get(timeout=20)) == ["a.png"]
 
 
+@pytest.mark.parametrize("how", ["another is moved there", "made again"])
+def test_a_folder_in_place_of_the_watched_one_is_watched(
+    tmp_path: Path, groups: Queue[list[Path] | Exception], how: str
+) -> None:
+    groups.get(timeout=20)
+    folder = tmp_path / "in"
+    if how == "another is moved there":
+        shutil.copytree(folder, tmp_path / "new")
+        folder.rename(tmp_path / "away")
+        (tmp_path / "new").rename(folder)
+    else:  # its number is that of the first, as a rule
+        shutil.rmtree(folder)
+        folder.mkdir()
+        photo(1).save(folder / "first.png")
+    assert _names(groups.get(timeout=20)) == ["first.png"]
+    photo(2).save(folder / "second.png")
+    assert _names(groups.get(timeout=20)) == ["second.png"]
+
+
 def test_a_folder_that_goes_ends_it(tmp_path: Path, groups: Queue[list[Path] | Exception]) -> None:
     groups.get(timeout=20)
     shutil.rmtree(tmp_path / "in")
