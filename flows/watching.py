@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from watchfiles import Change, watch
 
@@ -14,32 +15,41 @@ from manifests.readers.folders import image_files
 
 _LOOK_EVERY_S = 0.5
 
-# What tells a file that is still written from one that is not; None where it is gone.
-_State = tuple[int, int] | None
+# What tells a file that is still written from one that is not: bytes, and when it was written.
+_State = tuple[int, int]
+
+
+class _LastChange(NamedTuple):
+    """Of an image: what it changed to, and when that was seen."""
+
+    to: _State
+    seen: float
 
 
 def settled_images(folder: Path, settle_s: float) -> Iterator[list[Path]]:
     """Images that came or changed, in groups that are whole; first those that are there already.
 
-    A group is handed out when none of its images has changed for `settle_s`. Images that come while
-    the caller is busy with one are part of the next. Of a folder that takes the place of `folder`
-    all images have come.
+    An image is whole when it has not changed for `settle_s`; others, that come or change meanwhile
+    or while the caller is busy with a group, are part of a later one. Of a folder that takes the
+    place of `folder` all images have come.
 
     Raises:
         ValueError: the folder is gone.
     """
-    moving: dict[str, _State] = {}
-    quiet_since = time.monotonic()
+    moving: dict[str, _LastChange] = {}
     for changed in _looks(folder):
-        states = {image: _state(image) for image in moving.keys() | changed}
-        if changed or states != moving:
-            quiet_since = time.monotonic()
-            moving = states
-        if time.monotonic() - quiet_since >= settle_s:
-            settled = sorted(Path(image) for image, state in moving.items() if state is not None)
-            moving = {}
-            if settled:
-                yield settled
+        now = time.monotonic()
+        for image in moving.keys() | changed:
+            state = _state(image)
+            if state is None:
+                moving.pop(image, None)
+            elif image in changed or state != moving[image].to:
+                moving[image] = _LastChange(state, now)
+        settled = [image for image, last in moving.items() if now - last.seen >= settle_s]
+        for image in settled:
+            del moving[image]
+        if settled:
+            yield sorted(map(Path, settled))
 
 
 def _looks(folder: Path) -> Iterator[set[str]]:
@@ -90,7 +100,8 @@ def _images(folder: Path, path: str) -> Iterator[str]:
         yield path
 
 
-def _state(file: str) -> _State:
+def _state(file: str) -> _State | None:
+    """None where it is gone."""
     try:
         found = os.stat(file)
     except OSError:

@@ -93,6 +93,22 @@ def test_images_of_a_folder_that_is_moved_there_are_found(
     assert _names(groups.get(timeout=20)) == ["a.png"]
 
 
+def test_images_that_keep_coming_do_not_hold_up_those_that_are_whole(
+    tmp_path: Path, groups: Queue[list[Path] | Exception]
+) -> None:
+    groups.get(timeout=20)
+    until = time.monotonic() + 20
+    came = 0
+    while groups.empty() and time.monotonic() < until:
+        photo(2).save(tmp_path / "in" / f"{came:03}.png")
+        came += 1
+        time.sleep(0.3)
+    first = _names(groups.get_nowait())
+    assert first == [f"{index:03}.png" for index in range(len(first))]
+    assert len(first) < came
+    assert _names(groups.get(timeout=20))[0] == f"{len(first):03}.png"
+
+
 @pytest.mark.parametrize("how", ["another is moved there", "made again"])
 def test_a_folder_in_place_of_the_watched_one_is_watched(
     tmp_path: Path, groups: Queue[list[Path] | Exception], how: str
