@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,18 +27,20 @@ class _LastChange(NamedTuple):
     seen: float
 
 
-def settled_images(folder: Path, settle_s: float) -> Iterator[list[Path]]:
+def settled_images(
+    folder: Path, settle_s: float, say: Callable[[str], None]
+) -> Iterator[list[Path]]:
     """Images that came or changed, in groups that are whole; first those that are there already.
 
     An image is whole when it has not changed for `settle_s`; others, that come or change meanwhile
     or while the caller is busy with a group, are part of a later one. Of a folder that takes the
-    place of `folder` all images have come.
+    place of `folder` all images have come; one that is gone is waited for.
 
-    Raises:
-        ValueError: the folder is gone.
+    Args:
+        say: called with a sentence when the folder is gone, and when it is there again.
     """
     moving: dict[str, _LastChange] = {}
-    for changed in _looks(folder):
+    for changed in _looks(folder, say):
         now = time.monotonic()
         for image in moving.keys() | changed:
             state = _state(image)
@@ -52,12 +55,18 @@ def settled_images(folder: Path, settle_s: float) -> Iterator[list[Path]]:
             yield sorted(map(Path, settled))
 
 
-def _looks(folder: Path) -> Iterator[set[str]]:
+def _looks(folder: Path, say: Callable[[str], None]) -> Iterator[set[str]]:
     """The images that came or changed since the look before; all of a folder that is new there."""
     while True:
-        if not folder.is_dir():
-            raise ValueError(f"{folder}: is no folder any more")
-        yield from _looks_until_replaced(folder)
+        # Unlike Path.is_dir, it raises nothing for a mount whose other end is gone.
+        if not os.path.isdir(folder):
+            say(f"{folder}: is gone; waiting until it is there again")
+            while not os.path.isdir(folder):
+                time.sleep(_LOOK_EVERY_S)
+            say(f"{folder}: is there again")
+        # It may go before it is watched.
+        with suppress(FileNotFoundError):
+            yield from _looks_until_replaced(folder)
 
 
 def _looks_until_replaced(folder: Path) -> Iterator[set[str]]:
