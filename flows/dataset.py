@@ -75,11 +75,11 @@ def _run_name() -> str:
 def stylize_dataset(
     manifest_path: Path,
     out: str | Path | None = None,
-    limit: int | None = None,
+    limit: Annotated[int, Field(ge=0)] | None = None,
     retry_failed: bool = False,
     encoder: str | None = None,
     weights: Path | None = None,
-    wait_s: float = 0,
+    wait_s: Annotated[float, Field(ge=0)] = 0,
     runner: Runner = "threads",
     dask_address: str | None = None,
     max_hours: Annotated[float, Field(gt=0)] | None = None,
