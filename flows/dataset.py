@@ -75,11 +75,11 @@ def _run_name() -> str:
 def stylize_dataset(
     manifest_path: Path,
     out: str | Path | None = None,
-    limit: int | None = None,
+    limit: Annotated[int, Field(ge=0)] | None = None,
     retry_failed: bool = False,
     encoder: str | None = None,
     weights: Path | None = None,
-    wait_s: float = 0,
+    wait_s: Annotated[float, Field(ge=0)] = 0,
     runner: Runner = "threads",
     dask_address: str | None = None,
     max_hours: Annotated[float, Field(gt=0)] | None = None,
@@ -103,6 +103,7 @@ def stylize_dataset(
         What the run came to; also of one that was stopped or had nothing to do.
 
     Raises:
+        ValueError: a path is not whole; nothing was done.
         ManifestError: the manifest cannot be used; nothing was done.
         EncoderUnavailable: the encoder's weights cannot be had; nothing was done.
         DeviceLost: one of several devices broke down; what is on record is kept.
@@ -117,7 +118,9 @@ def stylize_dataset(
         check_runner(runner, dask_address)
         if dask_address is not None:
             check_answers(dask_address)
-        # A worker starts each run in a temporary folder, of which nothing is kept.
+        # A worker starts each run in a temporary folder, which has nothing and is not kept.
+        if not manifest_path.is_absolute():
+            raise ValueError(f"manifest_path: expected a whole path, got {manifest_path}")
         if out is not None and not place(str(out)).is_absolute():
             raise ValueError(f"out: expected a whole path, got {out}")
         read = read_for_run(manifest_path, out, encoder, weights)

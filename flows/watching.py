@@ -4,31 +4,74 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
-from watchfiles import watch
+from watchfiles import Change, watch
 
 from manifests.images import SUFFIXES
 from manifests.readers.folders import image_files
 
 _LOOK_EVERY_S = 0.5
 
-# What tells a file that is still written from one that is not; None where it is gone.
-_State = tuple[int, int] | None
+# What tells a file that is still written from one that is not: bytes, and when it was written.
+_State = tuple[int, int]
 
 
-def settled_images(folder: Path, settle_s: float) -> Iterator[list[Path]]:
+class _LastChange(NamedTuple):
+    """Of an image: what it changed to, and when that was seen."""
+
+    to: _State
+    seen: float
+
+
+def settled_images(
+    folder: Path, settle_s: float, say: Callable[[str], None]
+) -> Iterator[list[Path]]:
     """Images that came or changed, in groups that are whole; first those that are there already.
 
-    A group is handed out when none of its images has changed for `settle_s`. Images that come while
-    the caller is busy with one are part of the next.
+    An image is whole when it has not changed for `settle_s`; others, that come or change meanwhile
+    or while the caller is busy with a group, are part of a later one. Of a folder that takes the
+    place of `folder` all images have come; one that is gone is waited for.
 
-    Raises:
-        ValueError: the folder is gone.
+    Args:
+        say: called with a sentence when the folder is gone, and when it is there again.
     """
-    moving: dict[str, _State] = dict.fromkeys(image_files(folder))
-    quiet_since = time.monotonic()
+    moving: dict[str, _LastChange] = {}
+    for changed in _looks(folder, say):
+        now = time.monotonic()
+        for image in moving.keys() | changed:
+            state = _state(image)
+            if state is None:
+                moving.pop(image, None)
+            elif image in changed or state != moving[image].to:
+                moving[image] = _LastChange(state, now)
+        settled = [image for image, last in moving.items() if now - last.seen >= settle_s]
+        for image in settled:
+            del moving[image]
+        if settled:
+            yield sorted(map(Path, settled))
+
+
+def _looks(folder: Path, say: Callable[[str], None]) -> Iterator[set[str]]:
+    """The images that came or changed since the look before; all of a folder that is new there."""
+    while True:
+        # Unlike Path.is_dir, it raises nothing for a mount whose other end is gone.
+        if not os.path.isdir(folder):
+            say(f"{folder}: is gone; waiting until it is there again")
+            while not os.path.isdir(folder):
+                time.sleep(_LOOK_EVERY_S)
+            say(f"{folder}: is there again")
+        # It may go before it is watched.
+        with suppress(FileNotFoundError):
+            yield from _looks_until_replaced(folder)
+
+
+def _looks_until_replaced(folder: Path) -> Iterator[set[str]]:
+    watched = _identity(folder)
+    is_first = True
     # Filtered here, for of a log that is written all the time it would hand out nothing at all.
     for changes in watch(
         folder,
@@ -38,17 +81,21 @@ def settled_images(folder: Path, settle_s: float) -> Iterator[list[Path]]:
         yield_on_timeout=True,
     ):
         changed = {image for _, path in changes for image in _images(folder, path)}
-        states = {image: _state(image) for image in moving.keys() | changed}
-        if changed or states != moving:
-            quiet_since = time.monotonic()
-            moving = states
-        if time.monotonic() - quiet_since >= settle_s:
-            settled = sorted(Path(image) for image, state in moving.items() if state is not None)
-            moving = {}
-            if settled:
-                yield settled
-        if not folder.is_dir():
-            raise ValueError(f"{folder}: is no folder any more")
+        # Listed once they are watched: none can come in between.
+        yield changed.union(image_files(folder)) if is_first else changed
+        is_first = False
+        # A folder made where one was deleted may have its number: only the event tells them apart.
+        if _identity(folder) != watched or (Change.deleted, str(folder)) in changes:
+            return
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Which folder a path leads to; None where it leads to none."""
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _images(folder: Path, path: str) -> Iterator[str]:
@@ -62,7 +109,8 @@ def _images(folder: Path, path: str) -> Iterator[str]:
         yield path
 
 
-def _state(file: str) -> _State:
+def _state(file: str) -> _State | None:
+    """None where it is gone."""
     try:
         found = os.stat(file)
     except OSError:

@@ -185,7 +185,7 @@ def watch(
             say(f"watching {watched}; Ctrl-C ends it")
             raise_on_ctrl_c()
             try:
-                for images in settled_images(watched, settle):
+                for images in settled_images(watched, settle, say):
                     say(f"{time.strftime('%H:%M:%S')} new or changed: {_named(images)}")
                     status = _run_folder(job)
                     if is_of_signal(status):

@@ -142,6 +142,8 @@ def test_what_cannot_be_triggered_or_deployed_is_said_in_a_sentence(
         (["trigger", name, "-p", "limt=1"], "no parameter limt; its parameters are dask_address, "),
         (["trigger", name, "-p", "limit"], "-p limit: expected key=value"),
         (["trigger", name, "-p", "limit=few"], "field 'limit'"),
+        (["trigger", name, "-p", "limit=-5"], "field 'limit'"),
+        (["trigger", name, "-p", "wait_s=-1"], "field 'wait_s'"),
         (["deploy", job.manifest, "--pool", POOL, "--cron", "at two"], "--cron.* got 'at two'"),
         (["deploy", job.manifest, "--pool", "other"], "expected a work pool of type process"),
         (["serve", "--cron", "0 2 * * *"], "expected a manifest"),

@@ -135,6 +135,18 @@ def test_a_dataset_is_not_written_into_a_workers_temporary_folder(
         stylize_dataset(manifest, out="elsewhere")
 
 
+def test_a_manifest_is_not_looked_for_where_a_worker_happens_to_be(
+    folder: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows.dataset import stylize_dataset
+    from flows.folder import FolderJob
+
+    job = FolderJob(*(Path(folder[one]) for one in ("folder", "style", "out")), encoder="random")
+    monkeypatch.chdir(job.write_manifest().parent)
+    with pytest.raises(ValueError, match="manifest_path: expected a whole path, got folder"):
+        stylize_dataset(Path("folder.yaml"))
+
+
 def test_a_link_out_of_the_output_folder_is_refused_before_anything_is_written(
     folder: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -7,6 +7,8 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Queue
 
@@ -22,36 +24,56 @@ from tests.stores import Server, s3_folder
 SETTLE_S = 1.0
 
 
+class _Over(Exception):
+    """Ends a watch, which would wait for its folder."""
+
+
+@dataclass
+class _Said:
+    """What a watch says; the test's end makes it the last."""
+
+    sentences: list[str] = field(default_factory=list)
+    is_over: bool = False
+
+    def __call__(self, sentence: str) -> None:
+        if self.is_over:
+            raise _Over
+        self.sentences.append(sentence)
+
+
 @pytest.fixture
-def groups(tmp_path: Path) -> Iterator[Queue[list[Path] | Exception]]:
+def said() -> _Said:
+    return _Said()
+
+
+@pytest.fixture
+def groups(tmp_path: Path, said: _Said) -> Iterator[Queue[list[Path]]]:
     """Of the folder `in`, which has one image already."""
-    found: Queue[list[Path] | Exception] = Queue()
+    found: Queue[list[Path]] = Queue()
     folder = tmp_path / "in"
     folder.mkdir()
     photo(1).save(folder / "first.png")
 
     def watch() -> None:
-        try:
-            for group in settled_images(folder, SETTLE_S):
+        with suppress(_Over):
+            for group in settled_images(folder, SETTLE_S, said):
                 found.put(group)
-        except ValueError as error:
-            found.put(error)
 
-    thread = threading.Thread(target=watch)
+    thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     yield found
+    said.is_over = True
     shutil.rmtree(folder, ignore_errors=True)
     thread.join(20)
     assert not thread.is_alive()
 
 
-def _names(group: list[Path] | Exception) -> list[str]:
-    assert isinstance(group, list)
+def _names(group: list[Path]) -> list[str]:
     return [file.name for file in group]
 
 
 def test_images_that_grow_are_one_group_when_they_are_whole(
-    tmp_path: Path, groups: Queue[list[Path] | Exception]
+    tmp_path: Path, groups: Queue[list[Path]]
 ) -> None:
     assert _names(groups.get(timeout=20)) == ["first.png"]
     photo(2).save(tmp_path / "whole.png")
@@ -67,7 +89,7 @@ def test_images_that_grow_are_one_group_when_they_are_whole(
 
 
 def test_only_images_count_and_a_busy_log_does_not_hold_them_up(
-    tmp_path: Path, groups: Queue[list[Path] | Exception]
+    tmp_path: Path, groups: Queue[list[Path]]
 ) -> None:
     groups.get(timeout=20)
     photo(2).save(tmp_path / "in" / "a.png")
@@ -84,7 +106,7 @@ def test_only_images_count_and_a_busy_log_does_not_hold_them_up(
 
 
 def test_images_of_a_folder_that_is_moved_there_are_found(
-    tmp_path: Path, groups: Queue[list[Path] | Exception]
+    tmp_path: Path, groups: Queue[list[Path]]
 ) -> None:
     groups.get(timeout=20)
     (tmp_path / "more" / "deep").mkdir(parents=True)
@@ -93,10 +115,56 @@ def test_images_of_a_folder_that_is_moved_there_are_found(
     assert _names(groups.get(timeout=20)) == ["a.png"]
 
 
-def test_a_folder_that_goes_ends_it(tmp_path: Path, groups: Queue[list[Path] | Exception]) -> None:
+def test_images_that_keep_coming_do_not_hold_up_those_that_are_whole(
+    tmp_path: Path, groups: Queue[list[Path]]
+) -> None:
     groups.get(timeout=20)
-    shutil.rmtree(tmp_path / "in")
-    assert "is no folder any more" in str(groups.get(timeout=20))
+    until = time.monotonic() + 20
+    came = 0
+    while groups.empty() and time.monotonic() < until:
+        photo(2).save(tmp_path / "in" / f"{came:03}.png")
+        came += 1
+        time.sleep(0.3)
+    first = _names(groups.get_nowait())
+    assert first == [f"{index:03}.png" for index in range(len(first))]
+    assert len(first) < came
+    assert _names(groups.get(timeout=20))[0] == f"{len(first):03}.png"
+
+
+@pytest.mark.parametrize("how", ["another is moved there", "made again"])
+def test_a_folder_in_place_of_the_watched_one_is_watched(
+    tmp_path: Path, groups: Queue[list[Path]], how: str
+) -> None:
+    groups.get(timeout=20)
+    folder = tmp_path / "in"
+    if how == "another is moved there":
+        shutil.copytree(folder, tmp_path / "new")
+        folder.rename(tmp_path / "away")
+        (tmp_path / "new").rename(folder)
+    else:  # its number is that of the first, as a rule
+        shutil.rmtree(folder)
+        folder.mkdir()
+        photo(1).save(folder / "first.png")
+    assert _names(groups.get(timeout=20)) == ["first.png"]
+    photo(2).save(folder / "second.png")
+    assert _names(groups.get(timeout=20)) == ["second.png"]
+
+
+def test_a_folder_that_goes_is_waited_for(
+    tmp_path: Path, groups: Queue[list[Path]], said: _Said
+) -> None:
+    groups.get(timeout=20)
+    folder = tmp_path / "in"
+    folder.rename(tmp_path / "away")
+    wait_until(lambda: len(said.sentences) == 1, "it says so")
+    time.sleep(2)
+    photo(2).save(tmp_path / "away" / "second.png")
+    (tmp_path / "away").rename(folder)
+    assert _names(groups.get(timeout=20)) == ["first.png", "second.png"]
+    assert said.sentences == [
+        f"{folder}: is gone; waiting until it is there again",
+        f"{folder}: is there again",
+    ]
 
 
 def test_watch_goes_on_after_a_run_that_fails_until_it_is_interrupted(
@@ -127,12 +195,15 @@ def test_watch_goes_on_after_a_run_that_fails_until_it_is_interrupted(
         photo(4).save(content / "third.png")
         wait_until(lambda: made() == 3, "both are made", seconds=60)
         time.sleep(4)  # for the run to end
+        content.rename(tmp_path / "gone")
+        time.sleep(2)
     finally:
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert output.endswith("stopped watching; what is finished is kept\n")
     assert "new or changed: first.png" in output
+    assert f"{content}: is gone; waiting until it is there again" in output
     assert "there is no such style image or folder" in output
     assert "Traceback" not in output
 
