@@ -168,7 +168,7 @@ def export(
 
         folder = whole_place(out)
         if not names_in(folder / ".gramflow"):  # else a run may be about to write its dataset.json
-            read_finished(folder)
+            read_finished(folder, to="export")
         with in_use(folder):
             for written in export_formats(folder, formats):
                 say(str(written))
