@@ -48,10 +48,12 @@ class ListedContent:
     """Attributes:
     images: in the manifest's order and by name within an entry, each once.
     categories: of their objects, each name once.
+    notes: what the user may want to know of how they are read.
     """
 
     images: list[ContentImage]
     categories: tuple[Category, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,13 @@ def list_content(read: ReadManifest) -> ListedContent:
     problems: list[Problem] = []
     images: dict[str, ContentImage] = {}
     categories: dict[str, Category] = {}
+    notes: list[str] = []
     for index, entry in enumerate(read.manifest.content):
         if not read.knows(("content", index)):
             continue
         findings = _find(read, ("content", index), entry)
         problems += findings.problems
+        notes += findings.notes
         for message in (
             *_add_categories(findings, categories),
             *_add_images(findings, entry, images),
@@ -87,7 +91,7 @@ def list_content(read: ReadManifest) -> ListedContent:
             problems.append(read.problem(("content", index, "path"), message))
     if problems:
         raise ManifestError(problems)
-    return ListedContent(list(images.values()), tuple(categories.values()))
+    return ListedContent(list(images.values()), tuple(categories.values()), tuple(notes))
 
 
 def _add_categories(findings: Findings, categories: dict[str, Category]) -> Iterator[str]:

@@ -144,7 +144,7 @@ def validate(manifest: ManifestArgument) -> None:
             content = check_manifest(read_for_run(manifest))
         except ManifestError as error:
             complain("\n".join(map(str, every_problem(error))), WRONG_USE)
-        for line in out_of_range(content):
+        for line in (*content.notes, *out_of_range(content)):
             say(line)
         say(f"{manifest}: valid")
 
