@@ -183,7 +183,20 @@ def check_output(out: Place) -> None:
         return
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is a file; expected a folder")
+    if not _is_utf_8(str(out)):
+        raise ValueError(
+            f"{out} is not UTF-8, as dataset.json is, which names it; expected another name"
+        )
     check_stays_inside(local_folder(out) / _FACTS, out)
+
+
+def _is_utf_8(text: str) -> bool:
+    """Whether it can be written so; the name of a file on a disk need not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _listed(read: ReadManifest) -> tuple[ListedContent, list[Problem]]:

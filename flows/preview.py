@@ -56,6 +56,11 @@ class Previewed:
     sheet: Path | None
     report: Place | None
 
+    @property
+    def found_nothing_usable(self) -> bool:
+        """Whether no photograph that was looked at gave an image."""
+        return not self.images and not self.left_out and (self.unusable > 0 or self.failures != ())
+
 
 def preview_folder(out: Place) -> Path:
     """Where the preview of the dataset in `out` goes: beside it; of a store, into this folder."""

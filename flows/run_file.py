@@ -16,7 +16,7 @@ from flows.standing import Reckoning, Standing
 from flows.summary import Summary
 from flows.wording import printable
 from manifests.durable import write_whole
-from manifests.in_use import OutputLost, Owner
+from manifests.in_use import OutputLost, Owner, check_is_there
 from manifests.ledger import json_line
 from manifests.storage import Place, is_in_store, local_folder
 from manifests.stores import read_bytes
@@ -103,14 +103,15 @@ def kept_in_file(
     def write() -> None:
         heard = replace(owner, heard_s=time.time())
         record = RunRecord(name, runner, heard, _plain(reckoning.standing()), outcomes[-1])
-        with suppress(OSError):
+        with suppress(OSError, OutputLost):
+            check_is_there(out)
             write_whole(_file(out), json_line(asdict(record)), local_folder(out) / "tmp")
 
     every_s = _IN_STORE_EVERY_S if is_in_store(out) else _ON_DISK_EVERY_S
     with repeated(write, every_s, _PATIENCE_S) as end:
         try:
             yield outcomes.append
-        except OutputLost:  # the file is another run's by now
+        except OutputLost:  # the file is another run's by now, or elsewhere
             raise
         except BaseException as error:
             outcomes.append(_failure_of(error, reckoning.standing()))

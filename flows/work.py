@@ -19,6 +19,7 @@ from flows.version import made_with
 from flows.workshop import Workshop
 from manifests.chunks import Chunk
 from manifests.durable import write_whole
+from manifests.in_use import check_is_there
 from manifests.ledger import Row
 from manifests.plan import Base, Variant
 
@@ -31,6 +32,7 @@ def work_chunk(shop: Workshop, chunk: Chunk, control: Control) -> ChunkDone:
     Raises:
         Stopped: when asked to; nothing of the chunk is on record then.
         OSError: when the output cannot be written.
+        OutputLost: when its folder was moved or removed.
     """
 
     def enter(stage: Stage) -> None:
@@ -62,6 +64,7 @@ def work_chunk(shop: Workshop, chunk: Chunk, control: Control) -> ChunkDone:
             rows.done.append(row)
         if not chunk.pairs:  # whose images are decoded one by one
             enter("decode")
+    check_is_there(shop.out)
     shop.ledger.record(chunk, rows.done, rows.failed, rows.left_out)
     return ChunkDone(
         images=len(rows.done),
@@ -93,6 +96,7 @@ def _write(shop: Workshop, image: Ready, variant: Variant, recipes: dict[str, Re
     """
     made = varied(image, variant, recipes)
     files = encoded(made, shop.manifest.output.image)
+    check_is_there(shop.out)
     write_whole(shop.out / variant.file, files.image, shop.ledger.temporary_folder)
     if files.mask is not None:
         write_whole(shop.out / variant.mask_file, files.mask, shop.ledger.temporary_folder)

@@ -1,11 +1,14 @@
 """One process at a time writes into an output folder.
 
 On a disk the system locks a file for its owner, and lets go of it when that process ends, however
-it ends. A store has no locks: there are generations, `.gramflow/lock/<number>.json`, each made if
-there is none of that number, and the owner is the highest. It writes its file anew every few
-seconds. Who finds that the owner has let go, is gone from this machine, or has not written for a
-minute makes the next generation; of several who do, one does. Clocks of machines that share a
-store have to agree within some seconds.
+it ends. The lock goes with a folder that is moved: who has it looks every second whether it is
+still under its name.
+
+A store has no locks: there are generations, `.gramflow/lock/<number>.json`, each made if there is
+none of that number, and the owner is the highest. It writes its file anew every few seconds. Who
+finds that the owner has let go, is gone from this machine, or has not written for a minute makes
+the next generation; of several who do, one does. Clocks of machines that share a store have to
+agree within some seconds.
 """
 
 from __future__ import annotations
@@ -20,12 +23,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from upath import UPath
 
 from manifests.durable import check_stays_inside
 from manifests.ledger import LedgerError
-from manifests.storage import Place
+from manifests.storage import Place, is_in_store
 from manifests.stores import list_folder, only_plain, put, put_new, read_bytes, remove
 
 if os.name != "nt":
@@ -33,6 +37,7 @@ if os.name != "nt":
 
 HEARTBEAT_S = 10.0
 DEAD_AFTER_S = 60.0
+LOOK_EVERY_S = 1.0
 _OWN_FOLDERS = ("", "ledger", "set_aside", "styles", "tmp")
 
 
@@ -41,7 +46,7 @@ class OutputInUse(LedgerError):
 
 
 class OutputLost(LedgerError):
-    """Another process took the folder over, for this one had not been heard of for too long."""
+    """Another process took a store's folder over, or one on a disk is not under its name now."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,8 @@ def in_use(out: Place, on_lost: Callable[[], None] = lambda: None) -> Iterator[C
     On Windows nobody is kept from a folder on a disk.
 
     Args:
-        on_lost: called, from a thread, when another process has taken a store's folder over.
+        on_lost: called, from a thread, when another process has taken a store's folder over, or
+            when one on a disk was moved, removed or replaced.
 
     Returns:
         A function that raises OutputLost once that has happened, as leaving the block does.
@@ -96,12 +102,19 @@ def in_use(out: Place, on_lost: Callable[[], None] = lambda: None) -> Iterator[C
     """
     for name in _OWN_FOLDERS:
         check_stays_inside(out / ".gramflow" / name, out)
-    if isinstance(out, UPath):
-        with _held_in_store(out, on_lost) as check:
-            yield check
-    else:
-        with _held_on_disk(out):
-            yield lambda: None
+    held = _held_in_store(out, on_lost) if is_in_store(out) else _held_on_disk(out, on_lost)
+    with held as check:
+        yield check
+
+
+def check_is_there(out: Place) -> None:
+    """Refuse to write where a dataset was: what is written makes missing folders anew.
+
+    Raises:
+        OutputLost: its folder on a disk was moved or removed.
+    """
+    if not isinstance(out, UPath) and not out.exists():
+        raise _moved(out)
 
 
 def who_has(out: Place) -> Owner | None:
@@ -140,9 +153,51 @@ def _owner(data: bytes) -> Owner | None:
         return None
 
 
+def _moved(out: Path) -> OutputLost:
+    return OutputLost(
+        f"{out}: was moved, removed or replaced while this wrote there; nothing more is made; to "
+        "go on, give the same command with the folder's new place"
+    )
+
+
+@dataclass
+class _HeldOnDisk:
+    """The file of a folder that this process locked."""
+
+    out: Path
+    lock: BinaryIO
+    lost: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def beat_every_s(self) -> float:
+        return LOOK_EVERY_S
+
+    def beat(self) -> None:
+        """Look whether the locked file is still that of the folder."""
+        try:
+            there = os.stat(_lock_file(self.out))
+        except (FileNotFoundError, NotADirectoryError):
+            self.lost.set()
+            return
+        if not os.path.samestat(there, os.fstat(self.lock.fileno())):
+            self.lost.set()
+
+    def check(self) -> None:
+        self.beat()
+        self.raise_if_lost()
+
+    def raise_if_lost(self) -> None:
+        if self.lost.is_set():
+            raise _moved(self.out)
+
+
+def _lock_file(out: Path) -> Path:
+    return out / ".gramflow" / "lock"
+
+
 @contextmanager
-def _held_on_disk(out: Path) -> Iterator[None]:
-    file = out / ".gramflow" / "lock"
+def _held_on_disk(out: Path, on_lost: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    file = _lock_file(out)
     file.parent.mkdir(parents=True, exist_ok=True)
     made = os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     with open(file, "r+b", opener=lambda path, flags: only_plain(path, flags | made)) as lock:
@@ -154,21 +209,31 @@ def _held_on_disk(out: Path) -> Iterator[None]:
         lock.truncate()
         lock.write(_as_json(Owner.here()))
         lock.flush()
+        held = _HeldOnDisk(out, lock)
         try:
-            yield
+            with _beating(held, on_lost):
+                try:
+                    yield held.check
+                finally:
+                    with suppress(OSError):  # a disk that is away is not one that was moved
+                        held.beat()
         finally:
             with suppress(OSError):  # the system lets go of the file all the same
                 lock.truncate(0)
 
 
 @dataclass
-class _Held:
+class _HeldInStore:
     """A generation of a store's folder that this process made."""
 
     folder: UPath
     generation: int
     owner: Owner
     lost: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def beat_every_s(self) -> float:
+        return HEARTBEAT_S
 
     @property
     def file(self) -> UPath:
@@ -196,16 +261,28 @@ class _Held:
 @contextmanager
 def _held_in_store(out: UPath, on_lost: Callable[[], None]) -> Iterator[Callable[[], None]]:
     folder = out / ".gramflow" / "lock"
-    while not isinstance(held := _claimed(folder), _Held):
+    while not isinstance(held := _claimed(folder), _HeldInStore):
         if held is not None:  # else others came and went meanwhile
             raise _refusal(out, held)
+    try:
+        with _beating(held, on_lost):
+            yield held.check
+    finally:
+        if not held.lost.is_set():
+            with suppress(OSError):  # who comes next then waits for a minute
+                put(_as_json(replace(held.owner, released=True)), held.file)
+
+
+@contextmanager
+def _beating(held: _HeldOnDisk | _HeldInStore, on_lost: Callable[[], None]) -> Iterator[None]:
+    """Have `held` beat during the block, which ends with OutputLost once that finds it lost."""
     over = threading.Event()
 
     def beat() -> None:
-        while not over.wait(HEARTBEAT_S):
+        while not over.wait(held.beat_every_s):
             try:
                 held.beat()
-            except OSError:  # the store is away: it is told again at the next beat
+            except OSError:  # the disk or the store is away: it is looked at again at the next beat
                 continue
             if held.lost.is_set():
                 on_lost()
@@ -214,20 +291,17 @@ def _held_in_store(out: UPath, on_lost: Callable[[], None]) -> Iterator[Callable
     heart = threading.Thread(target=beat, name="lock", daemon=True)
     heart.start()
     try:
-        yield held.check
+        yield
     except BaseException:
         held.raise_if_lost()  # which is why the block stopped
         raise
     finally:
         over.set()
         heart.join()
-        if not held.lost.is_set():
-            with suppress(OSError):  # who comes next then waits for a minute
-                put(_as_json(replace(held.owner, released=True)), held.file)
     held.raise_if_lost()
 
 
-def _claimed(folder: UPath) -> _Held | Owner | None:
+def _claimed(folder: UPath) -> _HeldInStore | Owner | None:
     """The next generation, made by this process, or whoever is the owner."""
     generations = _generations(folder)
     last = max(generations, default=0)
@@ -235,7 +309,7 @@ def _claimed(folder: UPath) -> _Held | Owner | None:
         owner = _owner_of(folder, last)
         if owner is not None and not owner.is_dead():
             return owner
-    held = _Held(folder, last + 1, Owner.here())
+    held = _HeldInStore(folder, last + 1, Owner.here())
     try:
         put_new(_as_json(held.owner), held.file)
     except FileExistsError:

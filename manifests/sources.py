@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -48,10 +49,12 @@ class ListedContent:
     """Attributes:
     images: in the manifest's order and by name within an entry, each once.
     categories: of their objects, each name once.
+    notes: what the user may want to know of how they are read.
     """
 
     images: list[ContentImage]
     categories: tuple[Category, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +78,13 @@ def list_content(read: ReadManifest) -> ListedContent:
     problems: list[Problem] = []
     images: dict[str, ContentImage] = {}
     categories: dict[str, Category] = {}
+    notes: list[str] = []
     for index, entry in enumerate(read.manifest.content):
         if not read.knows(("content", index)):
             continue
         findings = _find(read, ("content", index), entry)
         problems += findings.problems
+        notes += findings.notes
         for message in (
             *_add_categories(findings, categories),
             *_add_images(findings, entry, images),
@@ -87,7 +92,21 @@ def list_content(read: ReadManifest) -> ListedContent:
             problems.append(read.problem(("content", index, "path"), message))
     if problems:
         raise ManifestError(problems)
-    return ListedContent(list(images.values()), tuple(categories.values()))
+    notes += _classes_alike(images.values())
+    return ListedContent(list(images.values()), tuple(categories.values()), tuple(notes))
+
+
+def _classes_alike(images: Iterable[ContentImage]) -> Iterator[str]:
+    """Names of classes that are one to many disks; each has a folder in the output."""
+    alike: defaultdict[str, set[str]] = defaultdict(set)
+    for name in {image.labels.class_name or "" for image in images}:
+        alike[name.casefold()].add(name)
+    for names in alike.values():
+        if len(names) > 1:
+            yield (
+                f"classes that differ in case alone: {', '.join(sorted(names))}; on disks that "
+                "take no notice of case, as those of macOS and Windows, they share a folder"
+            )
 
 
 def _add_categories(findings: Findings, categories: dict[str, Category]) -> Iterator[str]:

@@ -330,7 +330,8 @@ def _exports(dataset: FinishedDataset, seen: Seen) -> Iterator[Finding]:
             yield from _other_export(folder.name, counted, seen.images, format)
             if not is_whole(dataset.out, format):
                 yield _again(folder.name, "has not the files that were written there", format)
-    wanted = dataset.about.get("manifest", {}).get("output", {}).get("format", [])
+    asked = dataset.about.get("manifest", {}).get("output", {}).get("format", [])
+    wanted = asked if seen.images else []  # of a dataset without any there are no exports
     if "coco" in wanted or coco_files(dataset.out):
         for missing in missing_coco_files(dataset):
             yield _again(missing, "is not there", "coco")

@@ -27,14 +27,17 @@ class StyleGrams:
     """Layer -> Gram matrix of each style, by a key that says all they depend on. For any thread.
 
     Args:
-        folder: where they are kept beyond this process, one .safetensors file a key. A file that
-            is damaged or another's is computed and written again; where none can be written, they
-            are computed anew in each process.
+        folder: where they are kept beyond this process, one .safetensors file a key; made here,
+            and not again where it goes. A file that is damaged or another's is computed and
+            written again; where none can be written, they are computed anew in each process.
         in_memory_bytes: the least recently used leave memory beyond this.
     """
 
     def __init__(self, folder: Path | None = None, in_memory_bytes: int = _IN_MEMORY_BYTES) -> None:
         self._folder = folder
+        if folder is not None:
+            with suppress(OSError):
+                folder.mkdir(parents=True, exist_ok=True)
         self._most_bytes = in_memory_bytes
         self._kept: OrderedDict[tuple[str, str], Grams] = OrderedDict()
         self._bytes = 0
@@ -90,7 +93,6 @@ class StyleGrams:
         temporary = file.with_name(f"{os.getpid()}-{secrets.token_hex(8)}.tmp")
         # No result needs the file: one that cannot be kept costs time alone.
         with suppress(OSError, SafetensorError):
-            file.parent.mkdir(parents=True, exist_ok=True)
             try:
                 save_file(on_cpu, temporary, {"sha256": _sha256(key, on_cpu)})
                 os.replace(temporary, file)

@@ -125,7 +125,7 @@ def report(out: FinishedArgument) -> None:
 
         folder = whole_place(out)
         if not names_in(folder / ".gramflow"):  # else a run may be about to write its dataset.json
-            read_finished(folder)
+            read_finished(folder, to="report")
         with in_use(folder), error_console.status("looking at the dataset"):
             file = write_report(folder, asks_stores=is_in_store(folder))
         say(f"report: {file}")

@@ -144,7 +144,7 @@ def validate(manifest: ManifestArgument) -> None:
             content = check_manifest(read_for_run(manifest))
         except ManifestError as error:
             complain("\n".join(map(str, every_problem(error))), WRONG_USE)
-        for line in out_of_range(content):
+        for line in (*content.notes, *out_of_range(content)):
             say(line)
         say(f"{manifest}: valid")
 
@@ -168,7 +168,7 @@ def export(
 
         folder = whole_place(out)
         if not names_in(folder / ".gramflow"):  # else a run may be about to write its dataset.json
-            read_finished(folder)
+            read_finished(folder, to="export")
         with in_use(folder):
             for written in export_formats(folder, formats):
                 say(str(written))

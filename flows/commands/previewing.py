@@ -33,7 +33,7 @@ def show_preview(
             say("stopped; what is finished is kept, give the same command again to go on")
             return status_of(asked[0]) if asked else INTERRUPTED
     _report(previewed, manifest)
-    return SOME_FAILED if previewed.failures else 0
+    return SOME_FAILED if previewed.failures or previewed.found_nothing_usable else 0
 
 
 def _report(previewed: Previewed, manifest: Path) -> None:
@@ -52,6 +52,8 @@ def _report(previewed: Previewed, manifest: Path) -> None:
         say(f"contact sheet: {previewed.sheet}")
     if previewed.report:
         say(f"report: {previewed.report}")
+    if previewed.found_nothing_usable:
+        return
     say(
         f"next: `gramflow plan {manifest}` says what all of it takes, "
         f"`gramflow run {manifest}` makes it"

@@ -21,13 +21,13 @@ def write_report(out: Place, *, asks_stores: bool) -> Place:
             dataset of strangers, who could have this user's rights used on any address.
 
     Raises:
-        ManifestError: where there is no dataset, or a row of it is none.
+        ManifestError: where there is no dataset or it has no images, or a row of it is none.
         OSError: when the report cannot be written.
     """
     from flows.report.facts import gather
     from flows.report.page import render
 
-    dataset = read_finished(out)
+    dataset = read_finished(out, to="report")
     file = dataset.out / REPORT
     # Halves of characters, which files of strangers may have, are shown as what they are.
     page = render(dataset, gather(dataset), asks_stores).encode(errors="backslashreplace")

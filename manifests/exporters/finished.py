@@ -157,11 +157,15 @@ def gone(file: Place) -> FileNotFoundError:
     )
 
 
-def read_finished(out: Place) -> FinishedDataset:
+def read_finished(out: Place, to: str | None = None) -> FinishedDataset:
     """The dataset in the folder `out`.
 
+    Args:
+        to: what is to be done with its images; None where one without any will do.
+
     Raises:
-        ManifestError: where there is none, it has odd categories, or an index of it is missing.
+        ManifestError: where there is none, it has odd categories, an index of it is missing, or
+            it has no images for what is to be done.
     """
     out = place(normal(out.absolute()))
     file = out / "dataset.json"
@@ -176,8 +180,8 @@ def read_finished(out: Place) -> FinishedDataset:
     splits, classes = (tuple(sorted(about["counts"][name])) for name in ("split", "class"))
     categories = described_categories(about.get("categories") or [], file)
     dataset = FinishedDataset(out, about, splits, categories, classes)
-    if not splits:
-        raise _error(file, None, "the dataset has no images; there is nothing to export")
+    if to is not None and not splits:
+        raise _error(file, None, f"the dataset has no images; there is nothing to {to}")
     missing = [dataset.index(split) for split in splits if not is_there(dataset.index(split))]
     if missing:
         message = "is missing; `gramflow run` writes it again"

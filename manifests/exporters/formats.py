@@ -40,13 +40,13 @@ def export(out: Place, formats: Sequence[str]) -> Iterator[Written]:
 
     Raises:
         ValueError: a format that there is not; nothing was written.
-        ManifestError: there is no finished dataset; nothing was written.
+        ManifestError: there is no finished dataset, or it has no images; nothing was written.
         LineageError: sources or groups are in several splits; nothing was written.
     """
     unknown = [format for format in formats if format not in FORMATS]
     if unknown:
         raise ValueError(f"expected formats among {', '.join(FORMATS)}, got {', '.join(unknown)}")
-    dataset = read_finished(out)
+    dataset = read_finished(out, to="export")
     check_lineage(dataset.splits, dataset.relatives)
     unsettle(out)
     for format in dict.fromkeys(formats):

@@ -70,11 +70,13 @@ class Findings:
     Attributes:
         categories: of objects, in the order that class numbers follow.
         problems: what the user has to mend before anything is made.
+        notes: what the user may want to know of how a dataset is read.
     """
 
     images: list[Found] = field(default_factory=list)
     categories: list[Category] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def complain(self, file: str, line: int | None, place: str, message: str) -> None:
         """Add a problem of a dataset's file."""

@@ -46,7 +46,7 @@ def read_yolo(source: Source, findings: Findings) -> None:
         findings.problems.append(source.problem(expected))
         return
     data = read_yolo_data(file)
-    splits = [source.split] if source.split else list(data.splits)
+    splits = [source.split] if source.split else list(_splits(file, data, findings))
     if unknown := set(splits) - set(data.splits):
         has = ", ".join(data.splits)
         message = f"{file} has no split {unknown.pop()}; it has {has}"
@@ -65,6 +65,17 @@ def read_yolo(source: Source, findings: Findings) -> None:
                 files += _read_place(source, data, split, where, findings)
         if files and (message := _nowhere_labelled(files, data.root)):
             findings.complain(str(file), data.lines[split], split, message)
+
+
+def _splits(file: Place, data: YoloData, findings: Findings) -> Iterator[str]:
+    """All but a `val` that is `train`: programs insist on one, so one without is written so."""
+    for split in data.splits:
+        if split == "val" and data.splits[split] == data.splits.get("train"):
+            findings.notes.append(
+                f"{file}:{data.lines[split]}: val: is the same as train, so it is read as train"
+            )
+        else:
+            yield split
 
 
 def data_file(path: Place) -> Place | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,14 @@ def test_an_output_path_that_is_a_file_is_refused(job: JobFolder) -> None:
     assert status == 2
     assert "output.path: " in output
     assert "is a file; expected a folder" in output
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "preview"])
+def test_an_output_path_that_is_not_utf_8_is_refused(job: JobFolder, command: str) -> None:
+    status, output = said(command, job.manifest, "--out", job.folder / os.fsdecode(b"o\xff"))
+    assert status == 2
+    assert r"/o\udcff is not UTF-8, as dataset.json is, which names it; expected another" in output
+    assert not any(job.folder.glob("o?"))
 
 
 @pytest.mark.parametrize("path", ["photos", "photos/out", "styles/deep/out"])

@@ -57,6 +57,22 @@ def test_ten_kills_and_reruns_give_the_bytes_of_an_undisturbed_run(job: JobFolde
     assert not any((job.out / ".gramflow" / "tmp").iterdir())
 
 
+def test_a_run_whose_folder_is_moved_ends_and_makes_nothing_where_it_was(job: JobFolder) -> None:
+    _many_shapes(job)
+    job.write(stylize={"encoder": "random", "size": 48, "override": {"scales": [[1.0, 100]]}})
+    process = gramflow("run", job.manifest)
+    wait_until(lambda: _images_there(job.out) > 0, "the first image is there")
+    elsewhere = job.out.rename(job.folder / "elsewhere")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2, output
+    assert f"error: {job.out}: was moved, removed or replaced while" in output
+    assert "Traceback" not in output
+    assert not job.out.exists()
+
+    status, output = finished("run", job.manifest, "--out", elsewhere, "--limit", "1")
+    assert status == 0, output
+
+
 def _files(out: Path) -> list[Path]:
     """Every file of a dataset that a reader sees."""
     return [file for file in out.rglob("*") if file.is_file() and ".gramflow" not in file.parts]

@@ -184,6 +184,16 @@ def test_files_that_cannot_be_used_are_told_of(small: JobFolder) -> None:
     assert (done.out / "report.html").exists()
 
 
+def test_where_no_photograph_can_be_opened_nothing_comes_next(small: JobFolder) -> None:
+    for file in (small.folder / "photos").rglob("*.png"):
+        file.write_bytes(b"no picture")
+    status, output = finished("preview", small.manifest)
+    assert status == 1
+    assert "0 images in" in output
+    assert "4 of the photographs looked at cannot be opened" in output
+    assert "next:" not in output
+
+
 def test_a_preview_can_be_stopped(small: JobFolder) -> None:
     control = Control()
 

@@ -456,6 +456,26 @@ def test_who_writes_is_said_before_that_there_is_no_dataset(dataset: Dataset) ->
             assert "another run or export writes there" in result.output
 
 
+def test_a_dataset_without_images_is_whole_and_nothing_to_report(job: JobFolder) -> None:
+    job.write(styles=[], augment={}, output={"path": "out", "format": ["coco", "yolo"]})
+    for file in (job.folder / "photos").rglob("*.png"):
+        file.write_bytes(b"no picture")
+    assert job.run().dataset == 0
+
+    def said(*command: str | Path) -> tuple[int, str]:
+        result = CliRunner().invoke(app, list(map(str, command)))
+        return result.exit_code, " ".join(result.output.split())
+
+    status, output = said("verify", job.out, "--json")
+    summary = json.loads(output)
+    assert (status, summary["images"], summary["problems"]) == (0, 0, {})
+    assert said("verify", job.out) == (0, f"{job.out}: 0 images, 0 objects, 0 problems")
+    for command in (["report", job.out], ["export", job.out, "--format", "coco"]):
+        status, output = said(*command)
+        nothing = f"the dataset has no images; there is nothing to {command[0]}"
+        assert (status, output) == (2, f"error: {job.out}/dataset.json: {nothing}")
+
+
 def test_another_dataset_inside_is_left_alone(dataset: Dataset) -> None:
     other = dataset.out / "other"
     shutil.copytree(dataset.out, other, ignore=lambda *_: {"other"})

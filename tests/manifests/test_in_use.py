@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ import pytest
 
 from manifests import in_use as lock
 from manifests.durable import LeadsOut
-from manifests.in_use import OutputInUse, OutputLost, Owner, in_use, who_has
+from manifests.in_use import OutputInUse, OutputLost, Owner, check_is_there, in_use, who_has
 from manifests.storage import Place, place
 from manifests.stores import put
 from tests.stores import Fault, Folder, Server, memory_folder, s3_folder
@@ -214,6 +215,45 @@ def test_a_check_sees_at_once_that_another_took_over(folder: Folder) -> None:
     with pytest.raises(OutputLost):
         be_displaced()
     assert seen == ["displaced"]
+
+
+@pytest.mark.parametrize("then", ["moved", "removed", "replaced"])
+def test_a_folder_that_is_not_where_it_was_is_lost(
+    then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "LOOK_EVERY_S", 0.02)
+    out, stop, seen = tmp_path / "out", threading.Event(), []
+
+    def lose() -> None:
+        with in_use(out, on_lost=stop.set) as check:
+            check()
+            check_is_there(out)
+            out.rename(tmp_path / "elsewhere")
+            if then == "removed":
+                shutil.rmtree(tmp_path / "elsewhere")
+            if then == "replaced":
+                with in_use(out):
+                    pass
+            else:
+                with pytest.raises(OutputLost):
+                    check_is_there(out)
+            assert stop.wait(20), "it looks by itself"
+            with pytest.raises(OutputLost):
+                check()
+            seen.append("left")
+
+    with pytest.raises(OutputLost, match="/out: was moved, removed or replaced"):
+        lose()
+    assert seen == ["left"]
+    assert out.exists() == (then == "replaced")
+
+
+def test_what_fails_in_a_folder_that_was_moved_fails_for_that(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(OutputLost), in_use(out):
+        os.listdir(out.rename(tmp_path / "elsewhere").with_name("out"))
+    with pytest.raises(OutputLost), in_use(out):
+        shutil.rmtree(out)
 
 
 def test_a_heartbeat_outlives_a_store_that_is_away(

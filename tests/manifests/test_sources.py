@@ -15,6 +15,7 @@ from manifests.facts import FactsCache
 from manifests.reading import read_manifest
 from manifests.sources import ContentImage, list_content, list_styles
 from tests.flows.pictures import photo
+from tests.manifests.listing import listed
 
 
 def content(folder: Path, *entries: dict[str, str]) -> list[ContentImage]:
@@ -45,6 +46,14 @@ def test_class_folders_of_a_folder_become_labels(folder: Path) -> None:
         ("p/cat/deep/c.jpg", "cat"),
         ("p/dog/d.PNG", "dog"),
     ]
+
+
+def test_classes_that_differ_in_case_alone_are_told(folder: Path) -> None:
+    (folder / "p" / "Cat").mkdir()
+    photo(2).save(folder / "p" / "Cat" / "e.png")
+    (note,) = listed(folder, {"path": "p/"}).notes
+    assert note.startswith("classes that differ in case alone: Cat, cat; on disks that take no")
+    assert listed(folder, {"path": "p/cat"}).notes == ()
 
 
 def test_a_glob_begins_where_its_first_wildcard_is(folder: Path) -> None:

@@ -203,7 +203,8 @@ def test_wrong_poses_are_named_with_their_line(tmp_path: Path, row: str, expecte
         ({"kpt_shape": [2, 3]}, "6: kpt_shape: expected flip_idx, for each of the 2 keypoints"),
         ({"kpt_shape": [2, 3], "flip_idx": [0, 0]}, "6: kpt_shape: expected flip_idx, for each"),
         ({"kpt_shape": [2, 2], "kpt_names": {0: ["a"]}}, "6: kpt_shape: expected 2 kpt_names of"),
-        ({"val": "images/train"}, "2: val: is the same as train; choose one"),
+        ({"test": "images/train"}, "6: test: is the same as train; choose one"),
+        ({"val": ["images/train", "images/val"]}, "2: val: is the same as train; choose one"),
     ],
 )
 def test_what_is_wrong_with_the_data_yaml_is_named_with_its_line(
@@ -216,6 +217,15 @@ def test_what_is_wrong_with_the_data_yaml_is_named_with_its_line(
 def test_all_problems_of_a_data_yaml_are_listed(tmp_path: Path) -> None:
     write(tmp_path, train="nowhere", val="/etc", names=[], kpt_shape=3)
     assert len(problems(tmp_path, ENTRY)) == 4
+
+
+def test_a_val_that_is_train_is_train_alone(tmp_path: Path) -> None:
+    write(tmp_path, "0 0.5 0.5 1 1", val="images/train")
+    found = listed(tmp_path, ENTRY)
+    assert [(one.name, one.split) for one in found.images] == [("d/images/train/a.png", "train")]
+    (note,) = found.notes
+    assert note.endswith("/d/data.yaml:2: val: is the same as train, so it is read as train")
+    assert only_image(tmp_path, ENTRY | {"split": "val"}).split == "val"
 
 
 def test_without_splits_or_without_a_data_yaml_it_is_said_what_is_missing(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Gram matrices of styles, kept."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,13 @@ def test_where_nothing_can_be_kept_it_is_computed(tmp_path: Path) -> None:
     compute = Counted()
     assert StyleGrams(in_the_way).get("a", "cpu", compute)["conv1_1"][0, 0, 0] == 1
     assert in_the_way.read_text() == "a file"
+
+
+def test_a_folder_that_goes_is_not_made_again(tmp_path: Path) -> None:
+    kept, compute = StyleGrams(tmp_path / "out" / "styles"), Counted()
+    shutil.rmtree(tmp_path / "out")
+    assert kept.get("a", "cpu", compute)["conv1_1"][0, 0, 0] == 1
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("damage", [b"", b"no matrices", b"\xff" * 64])

@@ -11,6 +11,7 @@ from PIL import Image
 from manifests.exporters.coco import write_coco
 from manifests.exporters.finished import read_finished
 from manifests.exporters.webdataset import write_webdataset
+from manifests.exporters.yolo import write_yolo
 from manifests.images import decode_class_indices, read_file
 from manifests.labels import Object
 from tests.manifests.exporters.finished import CATEGORIES, made, write_finished
@@ -55,6 +56,12 @@ def test_what_a_source_said_of_an_object_comes_back_from_coco_as_it_was(
     entry = {"path": "out/train", "annotations": "out/annotations/instances_train.json"}
     (car,) = only_image(tmp_path, entry).labels.objects
     assert car.extras == extras
+
+
+def test_a_yolo_export_without_a_split_for_validation_is_read_back(tmp_path: Path) -> None:
+    write_finished(tmp_path / "out", [made("a", CAR)])
+    write_yolo(read_finished(tmp_path / "out"))
+    assert only_image(tmp_path, {"path": "out.yolo/data.yaml"}).split == "train"
 
 
 def test_a_mask_that_is_gone_is_named_by_its_column(tmp_path: Path) -> None:
