@@ -99,7 +99,7 @@ def list_content(read: ReadManifest) -> ListedContent:
 def _classes_alike(images: Iterable[ContentImage]) -> Iterator[str]:
     """Names of classes that are one to many disks; each has a folder in the output."""
     alike: defaultdict[str, set[str]] = defaultdict(set)
-    for name in {image.labels.class_name or "" for image in images}:
+    for name in sorted({image.labels.class_name or "" for image in images}):
         alike[name.casefold()].add(name)
     for names in alike.values():
         if len(names) > 1:
