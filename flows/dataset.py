@@ -108,7 +108,7 @@ def stylize_dataset(
         EncoderUnavailable: the encoder's weights cannot be had; nothing was done.
         DeviceLost: one of several devices broke down; what is on record is kept.
         OutputInUse: another process writes into the output folder; nothing was done.
-        OutputLost: another process took the output folder over.
+        OutputLost: another process took the output folder over, or it was moved; see in_use.
         OSError: a disk or a store refused; what is on record is kept.
         NoGpuSlots: the server does not say how many GPUs there are; nothing was done.
         WorkersError: the runner cannot be used, or its workers are gone; what is on record is kept.
