@@ -182,13 +182,8 @@ class _HeldOnDisk:
         if not os.path.samestat(there, os.fstat(self.lock.fileno())):
             self.lost.set()
 
-    def check(self) -> None:
-        self.beat()
-        self.raise_if_lost()
-
-    def raise_if_lost(self) -> None:
-        if self.lost.is_set():
-            raise _moved(self.out)
+    def loss(self) -> OutputLost:
+        return _moved(self.out)
 
 
 def _lock_file(out: Path) -> Path:
@@ -211,9 +206,9 @@ def _held_on_disk(out: Path, on_lost: Callable[[], None]) -> Iterator[Callable[[
         lock.flush()
         held = _HeldOnDisk(out, lock)
         try:
-            with _beating(held, on_lost):
+            with _beating(held, on_lost) as check:
                 try:
-                    yield held.check
+                    yield check
                 finally:
                     with suppress(OSError):  # a disk that is away is not one that was moved
                         held.beat()
@@ -246,16 +241,11 @@ class _HeldInStore:
         if max(_generations(self.folder), default=0) > self.generation:
             self.lost.set()
 
-    def check(self) -> None:
-        self.beat()
-        self.raise_if_lost()
-
-    def raise_if_lost(self) -> None:
-        if self.lost.is_set():
-            raise OutputLost(
-                f"{self.folder.parent.parent}: another run took over, for this one was not heard "
-                "of for a minute; what is on record is kept"
-            )
+    def loss(self) -> OutputLost:
+        return OutputLost(
+            f"{self.folder.parent.parent}: another run took over, for this one was not heard of "
+            "for a minute; what is on record is kept"
+        )
 
 
 @contextmanager
@@ -265,8 +255,8 @@ def _held_in_store(out: UPath, on_lost: Callable[[], None]) -> Iterator[Callable
         if held is not None:  # else others came and went meanwhile
             raise _refusal(out, held)
     try:
-        with _beating(held, on_lost):
-            yield held.check
+        with _beating(held, on_lost) as check:
+            yield check
     finally:
         if not held.lost.is_set():
             with suppress(OSError):  # who comes next then waits for a minute
@@ -274,8 +264,13 @@ def _held_in_store(out: UPath, on_lost: Callable[[], None]) -> Iterator[Callable
 
 
 @contextmanager
-def _beating(held: _HeldOnDisk | _HeldInStore, on_lost: Callable[[], None]) -> Iterator[None]:
-    """Have `held` beat during the block, which ends with OutputLost once that finds it lost."""
+def _beating(
+    held: _HeldOnDisk | _HeldInStore, on_lost: Callable[[], None]
+) -> Iterator[Callable[[], None]]:
+    """Have `held` beat during the block, which ends with OutputLost once that finds it lost.
+
+    Yields a function that beats, and raises that, at once.
+    """
     over = threading.Event()
 
     def beat() -> None:
@@ -288,17 +283,25 @@ def _beating(held: _HeldOnDisk | _HeldInStore, on_lost: Callable[[], None]) -> I
                 on_lost()
                 return
 
+    def raise_if_lost() -> None:
+        if held.lost.is_set():
+            raise held.loss()
+
+    def check() -> None:
+        held.beat()
+        raise_if_lost()
+
     heart = threading.Thread(target=beat, name="lock", daemon=True)
     heart.start()
     try:
-        yield
+        yield check
     except BaseException:
-        held.raise_if_lost()  # which is why the block stopped
+        raise_if_lost()  # which is why the block stopped
         raise
     finally:
         over.set()
         heart.join()
-    held.raise_if_lost()
+    raise_if_lost()
 
 
 def _claimed(folder: UPath) -> _HeldInStore | Owner | None:
